@@ -93,6 +93,16 @@ pub(crate) struct Record {
     /// Leave the arguments of programs out of the trace.
     #[arg(long)]
     pub(crate) no_args: bool,
+    /// Frames to record of the call stack of each allocation: full (up to 1,024), a number of frames, or caller, which is
+    /// the address of the caller alone and costs least.
+    #[arg(long, value_name = "FRAMES", default_value = "full", value_parser = record::parse_frames)]
+    pub(crate) stacks: u32,
+    /// Record call stacks of frees too, not just the addresses of their callers.
+    #[arg(long)]
+    pub(crate) free_stacks: bool,
+    /// Compare the stack of every Nth allocation with what the compiler's library for exceptions finds.
+    #[arg(long, value_name = "N", default_value_t = 0, hide = true)]
+    pub(crate) check_stacks: u32,
     /// The program and its arguments.
     #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM ARGS")]
     pub(crate) command: Vec<OsString>,

@@ -27,7 +27,7 @@ pub const MARK_HEADER: &str = include_str!("../include/millpond_mark.h");
 mod linux;
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub use linux::{confine, entry, operators, programs, ticks};
+pub use linux::{confine, entry, operators, programs, ticks, unload};
 
 /// Ends the program. Required by the compiler, but never called: nothing in this library panics.
 #[cfg(all(millpond_preload, not(test)))]

@@ -6,13 +6,16 @@ use anyhow::Result;
 
 use crate::{
     cli,
-    record::{self, Options},
+    record::{self, Options, StackOptions},
 };
 
 /// Runs the command.
 pub(crate) fn run(arguments: cli::Record) -> Result<ExitCode> {
-    let cli::Record { output, force, max_size, process, all, no_args, command } = arguments;
-    let recording = record::run(&Options { command, output, force, max_size, process, all, no_args })?;
+    let cli::Record { output, force, max_size, process, all, no_args, .. } = arguments;
+    let cli::Record { stacks, free_stacks, check_stacks, command, .. } = arguments;
+    let stacks = StackOptions { frames: stacks, of_frees: free_stacks, check_every: check_stacks };
+    let recording =
+        record::run(&Options { command, output, force, max_size, process, all, no_args, stacks })?;
     record::report(&recording);
     Ok(recording.exit_code())
 }

@@ -6,13 +6,15 @@ use anyhow::Result;
 
 use crate::{
     cli,
-    record::{self, Options},
+    record::{self, Options, StackOptions},
 };
 
 /// Runs the command.
 pub(crate) fn run(arguments: cli::Recover) -> Result<ExitCode> {
     let cli::Recover { directory, output, force, process, all, no_args } = arguments;
-    let options = Options { command: Vec::new(), output, force, max_size: None, process, all, no_args };
+    let stacks = StackOptions::default();
+    let options =
+        Options { command: Vec::new(), output, force, max_size: None, process, all, no_args, stacks };
     let recording = record::recover(&directory, &options)?;
     record::report(&recording);
     Ok(recording.exit_code())

@@ -27,6 +27,40 @@ pub(crate) struct Options {
     pub(crate) all: bool,
     /// Whether arguments of programs are left out of the traces.
     pub(crate) no_args: bool,
+    /// The call stacks to record.
+    pub(crate) stacks: StackOptions,
+}
+
+/// Which call stacks are recorded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StackOptions {
+    /// Max frames in the stack of an allocation; 0: only the address of the caller.
+    pub(crate) frames: u32,
+    /// Whether frees have stacks too.
+    pub(crate) of_frees: bool,
+    /// Every stack of this number is compared with what the compiler's library finds; 0: none.
+    pub(crate) check_every: u32,
+}
+
+impl Default for StackOptions {
+    fn default() -> Self {
+        Self { frames: FULL, of_frees: false, check_every: 0 }
+    }
+}
+
+/// Max frames in a stack.
+const FULL: u32 = 1024;
+
+/// Parses the number of frames to record: `full`, a number or `caller`.
+pub(crate) fn parse_frames(text: &str) -> Result<u32, String> {
+    match text {
+        "full" => Ok(FULL),
+        "caller" => Ok(0),
+        number => match number.parse() {
+            Ok(frames @ 1..=FULL) => Ok(frames),
+            _ => Err(format!("expected full, caller or a number of frames from 1 to {FULL}")),
+        },
+    }
 }
 
 /// The result of a recording.
@@ -49,6 +83,8 @@ pub(crate) struct Recording {
     pub(crate) sandboxed: usize,
     /// Programs that were started and did not load the recorder.
     pub(crate) escaped: Vec<Escape>,
+    /// Number of stacks that were compared with what the compiler's library finds, and of those that differed.
+    pub(crate) compared: [u64; 2],
 }
 
 /// One process image in a recording.

@@ -66,6 +66,10 @@ pub(crate) fn about(recording: &Recording) -> Vec<String> {
         ));
     }
     lines.extend(escaped(&recording.escaped));
+    let [compared, different] = recording.compared;
+    if compared > 0 {
+        lines.push(format!("{} compared, {different} of them different", counted(compared, "stack")));
+    }
     lines
 }
 

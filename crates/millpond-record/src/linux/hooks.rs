@@ -1,5 +1,5 @@
 //! Replacements for the functions of the malloc family: each calls the real function, and logs the event with the
-//! caller's address, which `entry` adds as the last argument.
+//! stack of the call, for which `entry` adds the last argument.
 
 use core::{
     ffi::{c_int, c_void},
@@ -8,20 +8,23 @@ use core::{
 
 use millpond_trace::raw::Kind;
 
-use super::{log, real};
+use super::{
+    log, real,
+    stacks::{self, Site},
+};
 
 /// Logs an allocation or its failure.
 #[inline(always)]
-fn allocated(kind: Kind, block: *mut c_void, size: usize, caller: usize) -> *mut c_void {
+fn allocated(kind: Kind, block: *mut c_void, size: usize, site: Site) -> *mut c_void {
     let kind = if block.is_null() { Kind::Failed } else { kind };
-    log::event(kind, block as usize, size, caller);
+    log::event(kind, block as usize, size, stacks::of_allocation(site));
     block
 }
 
 /// Logs an allocation with an alignment, or its failure.
-fn allocated_aligned(block: *mut c_void, size: usize, align: usize, caller: usize) -> *mut c_void {
+fn allocated_aligned(block: *mut c_void, size: usize, align: usize, site: Site) -> *mut c_void {
     let kind = if block.is_null() { Kind::Failed } else { Kind::Allocate };
-    log::slow(kind, block as usize, size, align, caller);
+    log::slow(kind, block as usize, size, align, stacks::of_allocation(site));
     block
 }
 
@@ -39,40 +42,41 @@ fn page() -> usize {
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
 }
 
-pub(crate) unsafe extern "C" fn malloc(size: usize, caller: usize) -> *mut c_void {
+pub(crate) unsafe extern "C" fn malloc(size: usize, site: Site) -> *mut c_void {
     let Some(malloc) = real::MALLOC.get() else { return real::spare(size) };
     // SAFETY: the program's call has the same requirements, here and in all functions below.
-    allocated(Kind::Allocate, unsafe { malloc(size) }, size, caller)
+    allocated(Kind::Allocate, unsafe { malloc(size) }, size, site)
 }
 
-pub(crate) unsafe extern "C" fn calloc(count: usize, size: usize, caller: usize) -> *mut c_void {
+pub(crate) unsafe extern "C" fn calloc(count: usize, size: usize, site: Site) -> *mut c_void {
     let bytes = count.saturating_mul(size);
     let Some(calloc) = real::CALLOC.get() else { return real::spare(bytes) };
     // SAFETY: the program's call has the same requirements.
-    allocated(Kind::AllocateZeroed, unsafe { calloc(count, size) }, bytes, caller)
+    allocated(Kind::AllocateZeroed, unsafe { calloc(count, size) }, bytes, site)
 }
 
-pub(crate) unsafe extern "C" fn free(block: *mut c_void, caller: usize) {
+pub(crate) unsafe extern "C" fn free(block: *mut c_void, site: Site) {
     if block.is_null() || real::is_spare(block) {
         return;
     }
-    log::event(Kind::Free, block as usize, 0, caller);
+    log::event(Kind::Free, block as usize, 0, stacks::of_free(site));
     if let Some(free) = real::FREE.get() {
         // SAFETY: the program's call has the same requirements.
         unsafe { free(block) }
     }
 }
 
-pub(crate) unsafe extern "C" fn realloc(block: *mut c_void, size: usize, caller: usize) -> *mut c_void {
+pub(crate) unsafe extern "C" fn realloc(block: *mut c_void, size: usize, site: Site) -> *mut c_void {
     // SAFETY: the program's call has the same requirements.
     unsafe {
         if real::is_spare(block) {
-            return move_spare(block, size, caller);
+            return move_spare(block, size, site);
         }
         let Some(realloc) = real::REALLOC.get() else { return real::spare(size) };
         if block.is_null() {
-            return allocated(Kind::Allocate, realloc(block, size), size, caller);
+            return allocated(Kind::Allocate, realloc(block, size), size, site);
         }
+        let caller = stacks::of_allocation(site);
         log::event(Kind::ResizeStart, block as usize, 0, caller);
         let moved = realloc(block, size);
         log::event(Kind::ResizeEnd, moved as usize, size, caller);
@@ -86,10 +90,10 @@ pub(crate) unsafe extern "C" fn realloc(block: *mut c_void, size: usize, caller:
 ///
 /// The block must come from [`real::spare`].
 #[cold]
-unsafe fn move_spare(block: *mut c_void, size: usize, caller: usize) -> *mut c_void {
+unsafe fn move_spare(block: *mut c_void, size: usize, site: Site) -> *mut c_void {
     // SAFETY: both blocks have at least as many bytes as are copied.
     unsafe {
-        let moved = malloc(size, caller);
+        let moved = malloc(size, site);
         if !moved.is_null() {
             copy_nonoverlapping(block.cast::<u8>(), moved.cast::<u8>(), size.min(real::spare_size(block)));
         }
@@ -103,50 +107,50 @@ pub(crate) unsafe extern "C" fn reallocarray(
     block: *mut c_void,
     count: usize,
     size: usize,
-    caller: usize,
+    site: Site,
 ) -> *mut c_void {
     let Some(bytes) = count.checked_mul(size) else {
-        return allocated(Kind::Failed, no_memory(), usize::MAX, caller);
+        return allocated(Kind::Failed, no_memory(), usize::MAX, site);
     };
     // SAFETY: the program's call has the same requirements.
-    unsafe { realloc(block, bytes, caller) }
+    unsafe { realloc(block, bytes, site) }
 }
 
-pub(crate) unsafe extern "C" fn memalign(align: usize, size: usize, caller: usize) -> *mut c_void {
+pub(crate) unsafe extern "C" fn memalign(align: usize, size: usize, site: Site) -> *mut c_void {
     let Some(memalign) = real::MEMALIGN.get() else { return no_memory() };
     // SAFETY: the program's call has the same requirements.
-    allocated_aligned(unsafe { memalign(align, size) }, size, align, caller)
+    allocated_aligned(unsafe { memalign(align, size) }, size, align, site)
 }
 
-pub(crate) unsafe extern "C" fn aligned_alloc(align: usize, size: usize, caller: usize) -> *mut c_void {
+pub(crate) unsafe extern "C" fn aligned_alloc(align: usize, size: usize, site: Site) -> *mut c_void {
     let Some(aligned_alloc) = real::ALIGNED_ALLOC.get() else { return no_memory() };
     // SAFETY: the program's call has the same requirements.
-    allocated_aligned(unsafe { aligned_alloc(align, size) }, size, align, caller)
+    allocated_aligned(unsafe { aligned_alloc(align, size) }, size, align, site)
 }
 
 pub(crate) unsafe extern "C" fn posix_memalign(
     place: *mut *mut c_void,
     align: usize,
     size: usize,
-    caller: usize,
+    site: Site,
 ) -> c_int {
     let Some(posix_memalign) = real::POSIX_MEMALIGN.get() else { return libc::ENOMEM };
     // SAFETY: the program's call has the same requirements; `place` is set on success.
     unsafe {
         let error = posix_memalign(place, align, size);
-        allocated_aligned(if error == 0 { *place } else { null_mut() }, size, align, caller);
+        allocated_aligned(if error == 0 { *place } else { null_mut() }, size, align, site);
         error
     }
 }
 
-pub(crate) unsafe extern "C" fn valloc(size: usize, caller: usize) -> *mut c_void {
+pub(crate) unsafe extern "C" fn valloc(size: usize, site: Site) -> *mut c_void {
     let Some(valloc) = real::VALLOC.get() else { return no_memory() };
     // SAFETY: the program's call has the same requirements.
-    allocated_aligned(unsafe { valloc(size) }, size, page(), caller)
+    allocated_aligned(unsafe { valloc(size) }, size, page(), site)
 }
 
-pub(crate) unsafe extern "C" fn pvalloc(size: usize, caller: usize) -> *mut c_void {
+pub(crate) unsafe extern "C" fn pvalloc(size: usize, site: Site) -> *mut c_void {
     let Some(pvalloc) = real::PVALLOC.get() else { return no_memory() };
     // SAFETY: the program's call has the same requirements.
-    allocated_aligned(unsafe { pvalloc(size) }, size, page(), caller)
+    allocated_aligned(unsafe { pvalloc(size) }, size, page(), site)
 }

@@ -4,9 +4,11 @@ use millpond_trace::raw::{Call, Kind, NoteKind, StreamWriter};
 
 use super::{
     clock::{self, ticks},
+    process::Process,
     recording,
     sys::Quiet,
-    thread, watch,
+    thread::{self, Thread},
+    watch,
 };
 
 /// Logs an event with the default alignment.
@@ -48,22 +50,45 @@ fn with_room(write: impl FnOnce(&mut StreamWriter)) {
         {
             return write(stream);
         }
+    }
+    with_process(|process, thread, quiet| {
+        // SAFETY: `with_process` passes the calling thread; the stream belongs to it and has room.
+        unsafe {
+            if let Some(stream) = process.stream_for(thread, quiet) {
+                write(&mut *stream);
+                if (*thread).ending {
+                    watch::give_up_stream(thread);
+                }
+            }
+        }
+    });
+}
+
+/// Finds a stream for this thread, which has none, so that its stacks can be found too.
+#[cold]
+#[inline(never)]
+pub(crate) fn prepare() {
+    with_process(|process, thread, quiet| {
+        // SAFETY: `with_process` passes the calling thread.
+        unsafe { process.stream_for(thread, quiet) };
+    });
+}
+
+/// Calls a function with the process, if it is being recorded, and this thread, which logs nothing meanwhile.
+pub(crate) fn with_process<T>(work: impl FnOnce(&Process, *mut Thread, &Quiet) -> T) -> Option<T> {
+    let thread = thread::current();
+    // SAFETY: a thread's state exists as long as the thread.
+    unsafe {
         if recording::is_off() || (*thread).busy {
-            return;
+            return None;
         }
         let quiet = Quiet::begin();
         // In a sandbox, a handler may interrupt what follows; what it allocates is then lost.
         (*thread).busy = true;
-        if let Some(stream) =
-            recording::running(&quiet).and_then(|process| process.stream_for(thread, &quiet))
-        {
-            write(&mut *stream);
-            if (*thread).ending {
-                watch::give_up_stream(thread);
-            }
-        }
+        let result = recording::running(&quiet).map(|process| work(process, thread, &quiet));
         (*thread).busy = false;
         watch::watch(thread);
         drop(quiet);
+        result
     }
 }

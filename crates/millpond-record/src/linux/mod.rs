@@ -11,6 +11,8 @@
 //!   sandbox, where a system call could kill it.
 //! * `log` – writes events: a few loads and stores on the fast path; the slow path finds or makes room.
 //! * `recording` – whether this process is recorded, and the beginning and end of that; `watch` – the end of threads.
+//! * `stacks` – the stack of a call, by `millpond_unwind`.
+//! * `unload` – notices when libraries are unloaded.
 //! * `process` – what a process owns: its files and streams; a child of `fork` begins anew; `reserve` – where its streams
 //!   continue when it cannot use files any more.
 //! * `sandbox` – whether system calls can be made; `thread` – the state of a thread; `real` – the functions behind the
@@ -31,8 +33,10 @@ mod real;
 mod recording;
 mod reserve;
 mod sandbox;
+mod stacks;
 mod sys;
 mod thread;
+pub mod unload;
 mod watch;
 
 pub use clock::ticks;

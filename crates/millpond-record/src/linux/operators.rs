@@ -19,6 +19,7 @@ use millpond_trace::raw::{self, Kind};
 use super::{
     log,
     real::{self, Real},
+    stacks::{self, Site},
 };
 
 /// An operator, whose arguments depend on its form.
@@ -31,7 +32,7 @@ const NOTHROW: u8 = 1 << 2;
 const SIZED: u8 = 1 << 3;
 const ALIGNED: u8 = 1 << 4;
 
-/// Defines operators: each calls its hook with its arguments and, as the fourth, the caller's address, and jumps to the
+/// Defines operators: each calls its hook with its arguments and, as the fourth, the site of the call, and jumps to the
 /// real operator if the hook returns null.
 macro_rules! operators {
     ($($name:ident = $hook:ident::<{ $call:expr }>;)*) => {
@@ -47,7 +48,8 @@ macro_rules! operators {
                 #[cfg(target_arch = "x86_64")]
                 naked_asm!(
                     "push rdi", "push rsi", "push rdx",
-                    "mov rcx, qword ptr [rsp + 24]",
+                    "lea rcx, [rsp + 24]",
+                    "mov r8, rbp",
                     "call {hook}",
                     "pop rdx", "pop rsi", "pop rdi",
                     "test rax, rax",
@@ -68,6 +70,7 @@ macro_rules! operators {
                     "stp x0, x1, [sp, #-32]!",
                     "stp x2, x30, [sp, #16]",
                     "mov x3, x30",
+                    "mov x4, x29",
                     "bl {hook}",
                     "mov x9, x0",
                     "ldp x2, x30, [sp, #16]",
@@ -134,12 +137,13 @@ operators! {
 }
 
 /// Allocates like `operator new` of the standard library; returns null if the real operator must do it.
-unsafe extern "C" fn new<const CALL: u8>(size: usize, _: usize, _: usize, caller: usize) -> *mut c_void {
+unsafe extern "C" fn new<const CALL: u8>(size: usize, _: usize, _: usize, site: Site) -> *mut c_void {
     let Some(malloc) = real::MALLOC.get().filter(|_| are_standard()) else { return null_mut() };
     // SAFETY: `malloc` is always safe to call.
     let block = unsafe { malloc(size.max(1)) };
     if !block.is_null() {
-        log::event(Kind::Allocate, block as usize, size, raw::with_call(caller, CALL));
+        let caller = raw::with_call(stacks::of_allocation(site), CALL);
+        log::event(Kind::Allocate, block as usize, size, caller);
     }
     block
 }
@@ -149,7 +153,7 @@ unsafe extern "C" fn new_aligned<const CALL: u8>(
     size: usize,
     align: usize,
     _: usize,
-    caller: usize,
+    site: Site,
 ) -> *mut c_void {
     let Some(aligned_alloc) = real::ALIGNED_ALLOC.get().filter(|_| are_standard()) else { return null_mut() };
     if !align.is_power_of_two() {
@@ -159,16 +163,17 @@ unsafe extern "C" fn new_aligned<const CALL: u8>(
     // SAFETY: the alignment is a power of two, and the size a multiple of it.
     let block = unsafe { aligned_alloc(align.max(size_of::<usize>()), rounded) };
     if !block.is_null() {
-        log::slow(Kind::Allocate, block as usize, size, align, raw::with_call(caller, CALL));
+        let caller = raw::with_call(stacks::of_allocation(site), CALL);
+        log::slow(Kind::Allocate, block as usize, size, align, caller);
     }
     block
 }
 
 /// Frees like `operator delete` of the standard library; returns 0 if the real operator must do it.
-unsafe extern "C" fn delete<const CALL: u8>(block: *mut c_void, _: usize, _: usize, caller: usize) -> usize {
+unsafe extern "C" fn delete<const CALL: u8>(block: *mut c_void, _: usize, _: usize, site: Site) -> usize {
     let Some(free) = real::FREE.get().filter(|_| are_standard()) else { return 0 };
     if !block.is_null() && !real::is_spare(block) {
-        log::event(Kind::Free, block as usize, 0, raw::with_call(caller, CALL));
+        log::event(Kind::Free, block as usize, 0, raw::with_call(stacks::of_free(site), CALL));
         // SAFETY: the program's call has the same requirements, and all operators are those of the standard library.
         unsafe { free(block) };
     }

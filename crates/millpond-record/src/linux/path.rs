@@ -58,6 +58,13 @@ impl Path {
         path
     }
 
+    /// Returns `DIRECTORY/live/NUMBER.maps.COPY`.
+    pub(crate) fn maps(number: u32, copy: u32) -> Self {
+        let mut path = Self::live(number, b".maps.");
+        path.push_number(copy);
+        path
+    }
+
     /// Returns `DIRECTORY/NUMBER`.
     pub(crate) fn units(number: u32) -> Self {
         let mut path = Self::directory();

@@ -11,7 +11,7 @@ use super::{
     clock, files,
     path::{self, Directory, Path},
     process::{self, Process},
-    real, reserve,
+    real, reserve, stacks,
     sys::{self, File, Quiet},
     watch,
 };
@@ -88,6 +88,7 @@ unsafe fn set_up() -> u32 {
     }
     reserve::map(control);
     real::prepare();
+    stacks::prepare(control);
     PROCESS.store(process, Relaxed);
     YES
 }
@@ -99,6 +100,14 @@ pub(crate) fn give_up_the_clock() {
     if let Some(process) = unsafe { PROCESS.load(Acquire).as_ref() } {
         clock::forbid(true);
         process.decline();
+    }
+}
+
+/// Adds ticks that this process has spent on finding stacks.
+pub(crate) fn add_stack_ticks(ticks: u64) {
+    // SAFETY: the memory is never unmapped, all zeros are valid, and all fields are atomic.
+    if let Some(process) = unsafe { PROCESS.load(Relaxed).as_ref() } {
+        process.add_stack_ticks(ticks);
     }
 }
 

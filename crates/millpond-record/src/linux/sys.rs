@@ -155,6 +155,16 @@ impl File {
         unsafe { self.write(ZEROS.0.get().cast(), length.min(UNIT), offset) }
     }
 
+    /// Reserves room in the file, which reads as zeros where nothing was written.
+    pub(crate) fn reserve(&self, length: usize, offset: u64) -> Result<(), u32> {
+        if offset + length as u64 > limit(libc::RLIMIT_FSIZE as usize) {
+            return Err(libc::EFBIG as u32);
+        }
+        // SAFETY: the call changes the file only.
+        let answer = unsafe { call(libc::SYS_fallocate, [self.0, 0, offset as usize, length, NO, NO]) };
+        checked(answer).map(|_| ())
+    }
+
     /// Reads the next bytes, up to the length of `to`; returns their number, which is 0 at the end and on failure.
     pub(crate) fn read(&self, to: &mut [u8]) -> usize {
         let place = to.as_mut_ptr() as usize;
@@ -191,14 +201,21 @@ fn map(length: usize, flags: i32, file: usize, offset: usize) -> Result<usize, u
 
 /// Allocates zeroed memory for one `T`; in a child of `fork`, it is zeroed again. All zeros must be a valid `T`.
 pub(crate) fn forgetful<T>() -> Result<*mut T, u32> {
-    let start = map(size_of::<T>(), libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, usize::MAX, NO)?;
+    forgetful_bytes(size_of::<T>()).map(<*mut u8>::cast)
+}
+
+/// Allocates this many bytes in the same way.
+pub(crate) fn forgetful_bytes(bytes: usize) -> Result<*mut u8, u32> {
+    let start = map(bytes, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, usize::MAX, NO)?;
     let advice = libc::MADV_WIPEONFORK as usize;
     // SAFETY: the mapping was just created and is not used elsewhere.
     unsafe {
-        let answer = call(libc::SYS_madvise, [start, size_of::<T>(), advice, NO, NO, NO]);
-        checked(answer).inspect_err(|_| give_back(start as *mut T))?;
+        let answer = call(libc::SYS_madvise, [start, bytes, advice, NO, NO, NO]);
+        checked(answer).inspect_err(|_| {
+            call(libc::SYS_munmap, [start, bytes, NO, NO, NO, NO]);
+        })?;
     }
-    Ok(start as *mut T)
+    Ok(start as *mut u8)
 }
 
 /// Unmaps memory returned by [`forgetful`].

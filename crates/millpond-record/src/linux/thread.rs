@@ -7,11 +7,15 @@
 
 use millpond_trace::raw::StreamWriter;
 
+use super::stacks::Walker;
+
 /// The state of a thread. All zeros at the start of a thread; unchanged by `fork`.
 #[repr(C)]
 pub(crate) struct Thread {
     /// The stream to which the thread logs; null if it has none.
     pub(crate) stream: *mut StreamWriter,
+    /// What the stacks of this thread are found with; null if it has no stream, or no memory.
+    pub(crate) walker: *const Walker,
     /// The process in which `number` was assigned, plus one.
     pub(crate) process: u32,
     /// The thread's number in the recording.
@@ -22,6 +26,8 @@ pub(crate) struct Thread {
     pub(crate) ending: bool,
     /// Whether the thread is looking up a real function.
     pub(crate) resolving: bool,
+    /// Counts allocations, to do something extra at times.
+    pub(crate) turn: u8,
     /// Whether the thread is changing its stream while its signals are not blocked.
     pub(crate) busy: bool,
 }

@@ -8,7 +8,7 @@ use core::{
 use super::record::Record;
 
 /// The version of the layout; changes with every change in this file.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The first eight bytes of the control file and of every `live/N`.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"mpraw\0\0\0") | (VERSION as u64) << 48;
@@ -70,6 +70,16 @@ pub struct Control {
     pub last: AtomicU64,
     /// The value of `Seccomp_filters` in `/proc/self/status` of the process that started the recording.
     pub filters: AtomicU32,
+    /// Max frames of the stack of an allocation; 0: only the address of the caller.
+    pub frames: AtomicU32,
+    /// Nonzero if frees have stacks too.
+    pub free_stacks: AtomicU32,
+    /// Every stack of this number is compared with what the compiler's library finds; 0: none.
+    pub check_every: AtomicU32,
+    /// Number of stacks that were compared, and of those that differed.
+    pub compared: AtomicU64,
+    /// See [`compared`](Self::compared).
+    pub different: AtomicU64,
 }
 
 /// Information about one process image, which begins with one call of `exec` or `fork`.
@@ -97,6 +107,8 @@ pub struct Header {
     pub ticks_per_1024: AtomicU32,
     /// Nanoseconds of CPU time spent on starting to record, creating windows and writing them out.
     pub spent: AtomicU64,
+    /// Ticks spent on finding stacks, estimated from some of them.
+    pub stack_ticks: AtomicU64,
     /// Nanoseconds of CPU time (user and system) when recording began.
     pub cpu_first: AtomicU64,
     /// Nanoseconds of CPU time at the last measurement: when writing out and at the end.
@@ -187,6 +199,37 @@ pub struct OuterMark {
     pub name: [u8; 120],
 }
 
+/// A frame in a stack. Its place in the file is the number of the stack that it and its callers make.
+#[repr(C, align(16))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// The return address in the frame; the upper bits are [`GUESSED`] and [`INTERRUPTED`]. 0: there is no such node.
+    pub address: u64,
+    /// The number of the caller's stack; 0: none; [`CUT`]: not known.
+    pub parent: u32,
+    /// Not used.
+    pub reserved: u32,
+}
+
+/// [`Node::parent`]: the callers are not known.
+pub const CUT: u32 = 1;
+
+/// [`Node::address`]: the frame, or one between it and the innermost, was found without unwinding information.
+pub const GUESSED: u64 = 1 << 63;
+
+/// [`Node::address`]: the address of the instruction before which a signal interrupted the program.
+pub const INTERRUPTED: u64 = 1 << 62;
+
+/// A record of a library that was unloaded: its addresses may have another meaning afterwards.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unloaded {
+    /// Ticks afterwards.
+    pub ticks: u64,
+    /// The number of the copy of `/proc/self/maps` that was made before.
+    pub maps: u64,
+}
+
 /// The head of a unit, before its records.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
@@ -245,6 +288,10 @@ unsafe impl FromBytes for Header {}
 unsafe impl FromBytes for Window {}
 // SAFETY: consists of integers.
 unsafe impl FromBytes for Exec {}
+// SAFETY: consists of integers.
+unsafe impl FromBytes for Node {}
+// SAFETY: consists of integers.
+unsafe impl FromBytes for Unloaded {}
 // SAFETY: consists of integers.
 unsafe impl FromBytes for Record {}
 // SAFETY: consists of integers, without padding.

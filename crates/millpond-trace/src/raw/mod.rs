@@ -16,6 +16,8 @@
 //! | `samples`, `threads` | [`Sample`], [`ThreadName`]: what `millpond` sees of the processes from outside |
 //! | `marks` | [`OuterMark`]: marks that were set from outside |
 //! | `live/execs` | [`Exec`]: programs that a process was about to become or to start |
+//! | `live/N.nodes` | [`Node`]: the frames of all stacks in events of process image N |
+//! | `live/N.unloads`, `live/N.maps.0`, … | [`Unloaded`], and copies of `/proc/self/maps` that were made before |
 //! | `live/N.exe`, `live/N.cmdline`, `live/N.maps`, `live/N.maps.end` | copies from `/proc/self` |
 //!
 //! A *stream* is a sequence of records that one thread at a time writes; when that thread ends, another takes it over.
@@ -43,11 +45,14 @@ mod writer;
 
 pub use self::{
     layout::{
-        Control, DIRECTORY, Exec, FromBytes, HEADER_FOLLOWS, Header, LIMIT, LONGEST_DIRECTORY, LOST_CHILD,
-        MAGIC, OVER, OuterMark, RECORDS, RECORDS_FOLLOW, SANDBOX, SOME_CHILD, STOP_AT, Sample, ThreadName,
-        UNIT, VERSION, Window,
+        CUT, Control, DIRECTORY, Exec, FromBytes, GUESSED, HEADER_FOLLOWS, Header, INTERRUPTED, LIMIT,
+        LONGEST_DIRECTORY, LOST_CHILD, MAGIC, Node, OVER, OuterMark, RECORDS, RECORDS_FOLLOW, SANDBOX,
+        SOME_CHILD, STOP_AT, Sample, ThreadName, UNIT, Unloaded, VERSION, Window,
     },
-    record::{CALLERS, Decoded, Kind, NOTE, NoteKind, Record, caller_index, with_call, without_call},
+    record::{
+        CALLERS, Decoded, Kind, NOTE, NoteKind, Record, caller_index, caller_of_stack, stack_of_caller,
+        with_call, without_call,
+    },
     writer::{Call, FIRST, StreamWriter},
 };
 #[cfg(all(feature = "file", unix))]

@@ -11,7 +11,7 @@ pub struct Event {
     pub ticks: u64,
     /// The number of the thread in its process.
     pub thread: u32,
-    /// An address in the code of the caller.
+    /// An address in the code of the caller, or a stack: see `stack_of_caller`.
     pub caller: u64,
     /// The code of the function that was called: `Call::to_byte` of this crate.
     pub call: u8,

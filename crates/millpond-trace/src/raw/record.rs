@@ -65,8 +65,8 @@ impl Record {
         Self([thread as u64 | (Kind::Mark as u64) << 60, ticks])
     }
 
-    /// Creates a record that assigns this address to its index in the table of callers, replacing any other address
-    /// there.
+    /// Creates a record that assigns this address, or the stack of [`caller_of_stack`], to its index in the table of
+    /// callers, replacing any other there.
     pub const fn caller(address: u64) -> Self {
         Self([(Kind::Caller as u64) << 60, address])
     }
@@ -150,6 +150,23 @@ pub enum Decoded {
     Text { bytes: [u8; TEXT] },
 }
 
+/// A bit above all addresses in code: set if a caller is not an address but the number of a stack, which is a [`Node`] in
+/// the file of nodes.
+///
+/// [`Node`]: super::Node
+const STACK: u64 = 1 << 55;
+
+/// Returns what is logged as the caller for a stack.
+#[inline(always)]
+pub const fn caller_of_stack(stack: u32) -> usize {
+    STACK as usize | stack as usize
+}
+
+/// Returns the number of the stack that was logged as the caller; `None` if an address was.
+pub const fn stack_of_caller(caller: u64) -> Option<u32> {
+    if caller & STACK == 0 { None } else { Some(caller as u32) }
+}
+
 /// Bits of an address in code: above them, a caller has the code of the function that it called.
 const CODE: u32 = 56;
 
@@ -174,6 +191,17 @@ pub const fn caller_index(address: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_caller_is_an_address_or_a_stack() {
+        let caller = with_call(caller_of_stack(u32::MAX), 0xff);
+        let (caller, call) = without_call(caller as u64);
+        assert_eq!((stack_of_caller(caller), call), (Some(u32::MAX), 0xff));
+        assert_eq!(stack_of_caller(0x7fff_ffff_ffff), None);
+        let places: std::collections::BTreeSet<_> =
+            (1..1000).map(|stack| caller_index(caller_of_stack(stack) as u64)).collect();
+        assert!(places.len() > 850, "stacks are spread over the table: {}", places.len());
+    }
 
     #[test]
     fn records_say_what_they_were_told() {

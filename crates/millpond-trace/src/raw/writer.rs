@@ -6,6 +6,7 @@
 //! in the processor's cache.
 
 use core::{
+    ffi::c_void,
     ptr::null_mut,
     sync::atomic::{AtomicPtr, AtomicU32, Ordering},
 };
@@ -30,7 +31,7 @@ pub struct Call {
     pub size: usize,
     /// The alignment that was requested; 0: default.
     pub align: usize,
-    /// An address in the code of the caller.
+    /// An address in the code of the caller, or a stack: see `caller_of_stack`.
     pub caller: usize,
 }
 
@@ -57,6 +58,8 @@ pub struct StreamWriter {
     pub taken: AtomicU32,
     /// The stream that was created before this one.
     pub next: AtomicPtr<StreamWriter>,
+    /// Memory that the recorder keeps with the stream, for the thread that uses it.
+    pub companion: AtomicPtr<c_void>,
     /// The callers that the reader knows, by index.
     callers: [u64; CALLERS],
 }
@@ -73,6 +76,7 @@ impl Default for StreamWriter {
             number: 0,
             taken: AtomicU32::new(0),
             next: AtomicPtr::new(null_mut()),
+            companion: AtomicPtr::new(null_mut()),
             callers: [0; CALLERS],
         }
     }

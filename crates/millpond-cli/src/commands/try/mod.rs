@@ -8,7 +8,7 @@ use super::analyze;
 use crate::{
     analysis, cli,
     estimate::Estimate,
-    record::{self, Recording, Trace},
+    record::{self, Recording, StackOptions, Trace},
     report, terminal, trace,
 };
 
@@ -25,8 +25,17 @@ pub(crate) fn run(arguments: cli::Try) -> Result<ExitCode> {
     }
     let scratch = tempfile::tempdir().context("cannot make a directory for the trace")?;
     let path = output.clone().unwrap_or_else(|| scratch.path().join("try.mpt"));
-    let options =
-        record::Options { command, output: path, force, max_size: None, process, all: false, no_args };
+    let stacks = StackOptions::default();
+    let options = record::Options {
+        command,
+        output: path,
+        force,
+        max_size: None,
+        process,
+        all: false,
+        no_args,
+        stacks,
+    };
     let (recording, cost) = match runs {
         Some(runs) => record_and_compare(&options, runs)?,
         None => (record::run(&options)?, None),

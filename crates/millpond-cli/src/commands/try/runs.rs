@@ -47,6 +47,7 @@ pub(super) fn record(options: &record::Options, runs: u32) -> Result<(Recording,
                 process: options.process.clone(),
                 all: false,
                 no_args: options.no_args,
+                stacks: options.stacks,
             };
             let before = children_time();
             record::run(&again)?;

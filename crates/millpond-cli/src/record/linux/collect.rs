@@ -33,6 +33,7 @@ pub(super) struct Collection {
     failed: usize,
     sandboxed: usize,
     escaped: Vec<Escape>,
+    compared: [u64; 2],
     clock: Clock,
     outside: Outside,
     limit: u64,
@@ -72,6 +73,7 @@ impl Collection {
             images,
             clock,
             outside: Outside::read(scratch.path()),
+            compared: [control.compared.load(Relaxed), control.different.load(Relaxed)],
             limit: scratch.limit(),
             status,
         })
@@ -128,6 +130,7 @@ impl Collection {
             failed: self.failed,
             sandboxed: self.sandboxed,
             escaped: std::mem::take(&mut self.escaped),
+            compared: self.compared,
         };
         match (&recording.traces[..], &recording.error) {
             ([], Some((path, error))) => {

@@ -10,11 +10,11 @@ use std::{
 use anyhow::{Context, Result};
 use foldhash::fast::FixedState;
 use millpond_trace::{
-    At, Call, Ending, FrameKind, Module, Outcome, Resources, Start, Summary, TraceError, Writer,
+    At, Call, Ending, Module, Outcome, Resources, Start, Summary, TraceError, Writer,
     raw::{Event, Kind, Note},
 };
 
-use super::{about::Outside, clock::Clock, image::Image, inspect, launch, merge::Merge};
+use super::{about::Outside, clock::Clock, image::Image, inspect, launch, merge::Merge, stacks::Stacks};
 use crate::terminal::Progress;
 
 /// What is known at the start of a process image.
@@ -46,10 +46,10 @@ pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> R
     let (started, stopped) = (header.started.load(Relaxed), header.stopped.load(Relaxed));
     let what = "could not write the trace";
     let mut writer = Writer::new(out, &start(image, clock)).context(what)?;
-    for module in &image.modules {
-        writer.module(Module { build_id: build_id(&module.path), ..module.clone() }).context(what)?;
-    }
-    let mut converter = Converter::new(writer);
+    let mut modules = Modules::default();
+    modules.change(&image.modules, 0, &mut writer).context(what)?;
+    let mut changes = image.changes.iter().peekable();
+    let mut converter = Converter::new(writer, image.stacks()?);
     let mut last = started;
     let mut count = 0_u64;
     while let Some(event) = events.event()? {
@@ -58,6 +58,10 @@ pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> R
         }
         last = event.ticks;
         let time = clock.nanoseconds(event.ticks.saturating_sub(started));
+        while let Some((_, after)) = changes.next_if(|(ticks, _)| *ticks <= event.ticks) {
+            modules.change(after, time, &mut converter.writer).context(what)?;
+            converter.stacks.forget();
+        }
         converter.event(&event, time).context(what)?;
         count += 1;
         if count.is_multiple_of(1 << 16) {
@@ -87,6 +91,38 @@ pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> R
     converter.writer.finish(outcome).context(what)
 }
 
+/// The modules of a process, as far as it has been converted.
+#[derive(Default)]
+struct Modules {
+    /// Those that are mapped, with their numbers in the trace.
+    mapped: Vec<(Module, u32)>,
+}
+
+impl Modules {
+    /// Notes that these are mapped now.
+    fn change<W: Write>(
+        &mut self,
+        now: &[Module],
+        time: u64,
+        writer: &mut Writer<W>,
+    ) -> Result<(), TraceError> {
+        for (_, number) in self.mapped.extract_if(.., |(module, _)| !now.contains(module)) {
+            writer.unload(number, time)?;
+        }
+        for module in now {
+            if !self.mapped.iter().any(|(other, _)| other == module) {
+                let number = writer.module(Module {
+                    build_id: build_id(&module.path),
+                    loaded: time,
+                    ..module.clone()
+                })?;
+                self.mapped.push((module.clone(), number));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Reads the build id of a module, by which its symbols are found later, from the file that was mapped; empty if it has
 /// none. A file that was replaced while the program ran is called `… (deleted)`, so it is not found.
 fn build_id(path: &str) -> Vec<u8> {
@@ -102,7 +138,7 @@ fn resources(image: &Image, clock: &Clock, logged: u64) -> Resources {
     let since = |last: &AtomicU64, first: &AtomicU64| last.load(Relaxed).saturating_sub(first.load(Relaxed));
     let known = |bytes: u64| (header.anonymous_first.load(Relaxed) > 0).then_some(bytes);
     let each = image.ticks_per_1024;
-    let ticks = u128::from(logged) * u128::from(each) / 1024;
+    let ticks = u128::from(logged) * u128::from(each) / 1024 + u128::from(header.stack_ticks.load(Relaxed));
     Resources {
         recording_ns: (each != 0).then(|| clock.nanoseconds(ticks as u64) + header.spent.load(Relaxed)),
         anonymous_first: known(header.anonymous_first.load(Relaxed)),
@@ -135,21 +171,20 @@ struct Converter<W: Write> {
     replaced: Vec<(u64, u64)>,
     /// The number of each of the recorder's threads in the trace.
     threads: HashMap<u32, u32, FixedState>,
-    /// The stack in the trace for each caller.
-    stacks: HashMap<u64, u32, FixedState>,
+    stacks: Stacks,
     /// What the writer cannot count.
     outcome: Outcome,
 }
 
 impl<W: Write> Converter<W> {
-    fn new(writer: Writer<W>) -> Self {
+    fn new(writer: Writer<W>, stacks: Stacks) -> Self {
         Self {
             writer,
             live: HashMap::default(),
             moving: Vec::new(),
             replaced: Vec::new(),
             threads: HashMap::default(),
-            stacks: HashMap::from_iter([(0, 0)]),
+            stacks,
             outcome: Outcome::default(),
         }
     }
@@ -177,7 +212,7 @@ impl<W: Write> Converter<W> {
         let next = self.threads.len() as u32;
         let thread = *self.threads.entry(event.thread).or_insert(next);
         let call = Call::from_byte(event.call).unwrap_or_default();
-        let at = At { time, thread, stack: self.stack(event.caller)?, call };
+        let at = At { time, thread, stack: self.stacks.of(event.caller, &mut self.writer)?, call };
         match event.kind {
             Kind::Allocate | Kind::AllocateZeroed => self.allocate(event, at),
             Kind::Free => self.free(event, at),
@@ -194,16 +229,6 @@ impl<W: Write> Converter<W> {
             // These are no events: the reader does not pass them on.
             Kind::Mark | Kind::Caller | Kind::Extra | Kind::Note | Kind::Text => Ok(()),
         }
-    }
-
-    /// Returns the stack that consists of a caller.
-    fn stack(&mut self, caller: u64) -> Result<u32, TraceError> {
-        if let Some(&stack) = self.stacks.get(&caller) {
-            return Ok(stack);
-        }
-        let stack = self.writer.node(0, caller, FrameKind::Return)?;
-        self.stacks.insert(caller, stack);
-        Ok(stack)
     }
 
     fn allocate(&mut self, event: &Event, at: At) -> Result<(), TraceError> {
@@ -281,7 +306,8 @@ mod tests {
     /// Writes a trace of these events, one microsecond apart; returns it with what the writer cannot count.
     fn trace(steps: &[Step]) -> (Vec<Op>, Outcome) {
         let mut file = Vec::new();
-        let mut converter = Converter::new(Writer::new(&mut file, &Start::default()).unwrap());
+        let mut converter =
+            Converter::new(Writer::new(&mut file, &Start::default()).unwrap(), Stacks::default());
         for (at, &(thread, kind, address, size)) in steps.iter().enumerate() {
             let event = Event { ticks: 0, thread, caller: 7, call: 0, kind, address, size, align: 0 };
             converter.event(&event, at as u64 * 1000).unwrap();
@@ -361,7 +387,8 @@ mod tests {
 
     #[test]
     fn threads_are_numbered_as_they_appear() {
-        let mut converter = Converter::new(Writer::new(Vec::new(), &Start::default()).unwrap());
+        let mut converter =
+            Converter::new(Writer::new(Vec::new(), &Start::default()).unwrap(), Stacks::default());
         for thread in [7, 3, 7, 0] {
             let event = Event {
                 ticks: 0,

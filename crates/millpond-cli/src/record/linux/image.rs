@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::atomic::Ordering::Relaxed,
@@ -10,9 +11,10 @@ use std::{
 use anyhow::{Context, Result};
 use millpond_trace::{
     Module,
-    raw::{FromBytes, Header, MAGIC, Reserve, StreamReader, UNIT, Units},
+    raw::{FromBytes, Header, MAGIC, Reserve, StreamReader, UNIT, Units, Unloaded},
 };
 
+use super::stacks::Stacks;
 use crate::trace;
 
 /// One process image: the time of a process from a `fork` or `exec` to the next `exec` or its end.
@@ -27,7 +29,9 @@ pub(super) struct Image {
     /// Path of the executable.
     pub(super) program: String,
     pub(super) arguments: Vec<String>,
+    /// The modules at the start, and those after each change with its time in ticks.
     pub(super) modules: Vec<Module>,
+    pub(super) changes: Vec<(u64, Vec<Module>)>,
     /// Units in the reserve, and the files of windows and of written units.
     reserved: Units,
     live: PathBuf,
@@ -47,14 +51,18 @@ impl Image {
             let bytes = fs::read(live(number, suffix)).unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
         };
+        let unloads = fs::read(live(number, ".unloads")).unwrap_or_default();
         let end = read(number, ".maps.end");
-        let mut modules = modules(&if end.is_empty() { read(number, ".maps.seen") } else { end });
-        for module in self::modules(&read(first, ".maps")) {
-            if !modules.iter().any(|other| other.start < module.end && module.start < other.end) {
-                modules.push(module);
-            }
+        let end = if end.is_empty() { read(number, ".maps.seen") } else { end };
+        let (mut modules, mut changes) = (self::modules(&end), Vec::new());
+        for unloaded in unloads.chunks(size_of::<Unloaded>()).rev().filter_map(Unloaded::from_bytes) {
+            let copy = |which: u64| self::modules(&read(number, &format!(".maps.{}", unloaded.maps + which)));
+            // What is loaded later may be in the same place as what was unloaded.
+            changes.extend([(unloaded.ticks, united(copy(1), modules)), (unloaded.ticks, copy(1))]);
+            modules = copy(0);
         }
-        modules.sort_by_key(|module| module.start);
+        changes.reverse();
+        let modules = united(modules, self::modules(&read(first, ".maps")));
         let malloc = modules.iter().find(|module| (module.start..module.end).contains(&malloc));
         let malloc = malloc.map_or_else(String::new, |module| module.path.clone());
         let arguments: Vec<_> = read(first, ".cmdline").split_terminator('\0').map(str::to_owned).collect();
@@ -68,6 +76,7 @@ impl Image {
             program,
             arguments,
             modules,
+            changes,
             reserved,
             live,
             units,
@@ -94,6 +103,16 @@ impl Image {
         self.header.cpu_last.load(Relaxed).saturating_sub(self.header.cpu_first.load(Relaxed))
     }
 
+    /// Returns the stacks.
+    pub(super) fn stacks(&self) -> Result<Stacks> {
+        let path = self.live.with_extension("nodes");
+        match fs::read(&path) {
+            Ok(nodes) => Ok(Stacks::new(nodes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Stacks::default()),
+            Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
+        }
+    }
+
     /// Returns the streams with all their units in order.
     pub(super) fn streams(&self) -> Result<Vec<StreamReader>> {
         let mut units = self.reserved.clone();
@@ -113,6 +132,18 @@ fn header(path: &Path) -> Option<Header> {
     let mut start = [0; size_of::<Header>()];
     File::open(path).and_then(|file| file.read_exact_at(&mut start, 0)).ok()?;
     Header::from_bytes(&start).filter(|header| header.magic.load(Relaxed) == MAGIC)
+}
+
+/// Returns modules, and others that are not in their place, by address.
+fn united(mut modules: Vec<Module>, others: Vec<Module>) -> Vec<Module> {
+    let count = modules.len();
+    for module in others {
+        if !modules[..count].iter().any(|other| other.start < module.end && module.start < other.end) {
+            modules.push(module);
+        }
+    }
+    modules.sort_by_key(|module| module.start);
+    modules
 }
 
 /// Returns the executable mappings in a copy of `/proc/self/maps`.

@@ -72,9 +72,12 @@ fn may_run(directory: &Path) -> bool {
 
 /// Returns `LD_PRELOAD` with the recorder in front of what is there already. At the front, the recorder sees exactly
 /// what the program requests, and an allocator among the other libraries would not forward calls to a recorder behind
-/// it.
-pub(super) fn preload(recorder: &Path) -> Vec<u8> {
+/// it. With the library by which stacks are checked behind it.
+pub(super) fn preload(recorder: &Path, checks_stacks: bool) -> Vec<u8> {
     let mut value = recorder.as_os_str().as_bytes().to_vec();
+    if checks_stacks {
+        value.extend(b":libgcc_s.so.1");
+    }
     if let Some(others) = env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {
         value.push(b':');
         value.extend(<OsStr as OsStrExt>::as_bytes(&others));

@@ -9,7 +9,7 @@
 //! * `escapes`, `stopped` – what is missing, and why;
 //! * `image`, `merge` – read what each process left (units are decoded in `millpond_trace::raw`), and merge the events
 //!   of its threads by time;
-//! * `collect`, `convert`, `clock`, `about`, `output` – addresses become slots, ticks become nanoseconds, and a trace is
+//! * `collect`, `convert`, `stacks`, `clock`, `about`, `output` – addresses become slots, ticks become nanoseconds, and a trace is
 //!   written for each process.
 
 use std::{io, os::fd::AsFd, path::Path, process::Stdio, time::Duration};
@@ -43,6 +43,7 @@ mod output;
 mod program;
 mod sampler;
 mod scratch;
+mod stacks;
 mod stopped;
 
 /// See [`super::run`].
@@ -56,11 +57,11 @@ pub(super) fn run(options: &Options) -> Result<Recording> {
         bail!("the traces of all processes cannot go to standard output: use -o FILE with --all");
     }
     let output = Output::create(&options.output, options.force)?;
-    let scratch = Scratch::new(options.max_size)?;
+    let scratch = Scratch::new(options.max_size, options.stacks)?;
     let library = library::place(scratch.path())?;
     let variables = [
         (raw::DIRECTORY, scratch.path().as_os_str().as_encoded_bytes().to_vec()),
-        ("LD_PRELOAD", library::preload(&library)),
+        ("LD_PRELOAD", library::preload(&library, options.stacks.check_every > 0)),
     ];
     let _signals = Signals::pass_on();
     let standard_output = if output::is_standard_output(&options.output) {

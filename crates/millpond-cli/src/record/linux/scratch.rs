@@ -17,6 +17,7 @@ use millpond_trace::raw::{self, FromBytes};
 use tempfile::TempDir;
 
 use super::{keeper::Keeper, launch::Moment, sampler::Sampler};
+use crate::record::StackOptions;
 
 /// A directory whose files are in memory.
 const MEMORY: &str = "/dev/shm";
@@ -57,7 +58,7 @@ impl Directory {
 impl Scratch {
     /// Creates them in the directory for temporary files. At most `limit` bytes may be written there; by default, half
     /// of the free space.
-    pub(super) fn new(limit: Option<u64>) -> Result<Self> {
+    pub(super) fn new(limit: Option<u64>, stacks: StackOptions) -> Result<Self> {
         let parent = std::env::temp_dir();
         let what =
             || format!("could not make a directory in {}; set TMPDIR to one where you may", parent.display());
@@ -84,6 +85,9 @@ impl Scratch {
         page[..8].copy_from_slice(&raw::MAGIC.to_ne_bytes());
         page[8..16].copy_from_slice(&limit.to_ne_bytes());
         page[offset_of!(raw::Control, filters)..][..4].copy_from_slice(&own_filters().to_ne_bytes());
+        page[offset_of!(raw::Control, frames)..][..4].copy_from_slice(&stacks.frames.to_ne_bytes());
+        page[offset_of!(raw::Control, free_stacks)] = stacks.of_frees.into();
+        page[offset_of!(raw::Control, check_every)..][..4].copy_from_slice(&stacks.check_every.to_ne_bytes());
         let mut file = fs::File::options();
         file.write(true).create_new(true).mode(0o600);
         file.open(scratch.control()).and_then(|file| file.write_all_at(&page, 0)).with_context(what)?;
@@ -206,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_scratch_directory_is_private_and_leaves_nothing_behind() {
-        let scratch = Scratch::new(Some(77)).unwrap();
+        let scratch = Scratch::new(Some(77), StackOptions::default()).unwrap();
         let path = scratch.path().to_owned();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         let live = fs::canonicalize(path.join("live")).unwrap();

@@ -9,6 +9,7 @@ mod processes;
 mod real_programs;
 mod recovered;
 mod refusals;
+mod stacks;
 mod threads;
 mod unseen;
 

@@ -6,7 +6,9 @@ use core::{
     sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*},
 };
 
-use millpond_trace::raw::{Call, Control, FIRST, HEADER_FOLLOWS, Header, Kind, MAGIC, StreamWriter};
+use millpond_trace::raw::{
+    Call, Control, FIRST, HEADER_FOLLOWS, Header, Kind, MAGIC, StreamWriter, Unloaded,
+};
 
 use super::{
     clock::{self, ticks},
@@ -35,6 +37,9 @@ pub(crate) struct Process {
     unit_count: AtomicU64,
     /// Whether files cannot be used any more, so that streams continue in the reserve.
     confined: AtomicU32,
+    /// Number of calls of `dlclose` for which mappings were copied, and of those that unloaded a library.
+    closes: AtomicU32,
+    unloads: AtomicU32,
     /// Memory for streams that are created when none can be mapped. In a cell, because their threads change them.
     spares: streams::Spares,
 }
@@ -51,6 +56,9 @@ static CONTROL: AtomicPtr<Control> = AtomicPtr::new(null_mut());
 static IMAGE: AtomicU32 = AtomicU32::new(0);
 /// The identifier of the process that started recording last: in a child of `fork`, that of its parent.
 static LAST: AtomicU32 = AtomicU32::new(0);
+
+/// Max calls of `dlclose` for which mappings are copied.
+const MOST_CLOSES: u32 = 256;
 
 /// Bytes of a header in its file.
 const PAGE: usize = 4096;
@@ -99,6 +107,40 @@ impl Process {
                 sample(header);
             }
             header.ended.store(clock::now(), Release);
+        }
+    }
+
+    /// Adds ticks that were spent on finding stacks.
+    pub(crate) fn add_stack_ticks(&self, ticks: u64) {
+        // SAFETY: the header is never unmapped, and consists of atomics; there is none before recording starts.
+        if let Some(header) = unsafe { self.header.load(Relaxed).as_ref() } {
+            header.stack_ticks.fetch_add(ticks, Relaxed);
+        }
+    }
+
+    /// Copies the list of mappings before a call of `dlclose`; returns the number of the copy, unless there are many.
+    pub(crate) fn before_unload(&self, calls: bool) -> Option<u32> {
+        let number = self.closes.load(Relaxed);
+        if !calls || number >= MOST_CLOSES {
+            return None;
+        }
+        let number = 2 * self.closes.fetch_add(1, Relaxed);
+        files::copy(c"/proc/self/maps", &Path::maps(self.number.load(Relaxed), number));
+        Some(number)
+    }
+
+    /// Copies it again after a call that has unloaded a library, and notes that.
+    pub(crate) fn after_unload(&self, maps: u32, calls: bool) {
+        if !calls {
+            return;
+        }
+        let image = self.number.load(Relaxed);
+        files::copy(c"/proc/self/maps", &Path::maps(image, maps + 1));
+        let unloaded = Unloaded { ticks: clock::now(), maps: maps.into() };
+        let offset = u64::from(self.unloads.fetch_add(1, Relaxed)) * size_of::<Unloaded>() as u64;
+        if let Ok(file) = File::open(&Path::live(image, b".unloads"), libc::O_WRONLY | libc::O_CREAT) {
+            // SAFETY: the record has that many bytes. Without it, addresses in the library have no names.
+            let _ = unsafe { file.write((&raw const unloaded).cast(), size_of::<Unloaded>(), offset) };
         }
     }
 

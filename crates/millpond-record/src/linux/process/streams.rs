@@ -5,13 +5,13 @@ use core::{
     sync::atomic::{AtomicU32, Ordering::*},
 };
 
-use millpond_trace::raw::{FIRST, LIMIT, NoteKind, OVER, StreamWriter, UNIT, Window};
+use millpond_trace::raw::{FIRST, LIMIT, Node, NoteKind, OVER, StreamWriter, UNIT, Window};
 
 use super::{Process, control, sample};
 use crate::linux::{
     clock,
     path::Path,
-    reserve,
+    reserve, stacks,
     sys::{self, File, Quiet},
     thread::Thread,
 };
@@ -69,6 +69,7 @@ impl Process {
             }
             self.make_room(stream, calls)?;
             (*thread).stream = stream;
+            (*thread).walker = stacks::walker_of(&*stream, calls);
             Ok(stream)
         }
     }
@@ -220,6 +221,22 @@ impl Process {
         unsafe { file.write(from, length, offset)? };
         stream.start_anew();
         Ok(())
+    }
+
+    /// Maps the nodes of stacks in this window of the file of nodes: as many as fit into [`UNIT`] bytes.
+    pub(crate) fn nodes(&self, window: u32, calls: bool) -> Result<*mut Node, u32> {
+        if !self.may_use_files(calls) {
+            return Err(0);
+        }
+        let (control, unit) = (control(), UNIT as u64);
+        if control.written.fetch_add(unit, Relaxed) + unit > control.limit.load(Relaxed) {
+            return Err(LIMIT);
+        }
+        let path = Path::live(self.number.load(Relaxed), b".nodes");
+        let file = File::open(&path, libc::O_RDWR | libc::O_CREAT)?;
+        let offset = u64::from(window) * unit;
+        file.reserve(UNIT, offset)?;
+        file.map(UNIT, offset, false).map(<*mut u8>::cast)
     }
 
     /// Makes all threads log slowly, by a clock that can be read.
