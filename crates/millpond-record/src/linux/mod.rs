@@ -18,11 +18,6 @@
 //! * `sandbox` – whether system calls can be made; `thread` – the state of a thread; `real` – the functions behind the
 //!   hooks; `files`, `sys`, `path`, `clock` – the operating system.
 
-#![cfg_attr(
-    target_arch = "aarch64",
-    allow(dead_code, reason = "some parts serve stacks, which are not walked there")
-)]
-
 mod clock;
 pub mod confine;
 pub mod entry;
