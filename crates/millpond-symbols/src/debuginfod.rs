@@ -65,8 +65,8 @@ impl Debuginfod {
     fn fetch_from(&self, url: &str, id: &BuildId, folder: &Path, path: &Path) -> Result<(), String> {
         if url.starts_with("https:") && !cfg!(feature = "https") {
             return Err(
-                "this build of millpond cannot use https; `debuginfod-find debuginfo` can, and fetches \
-                        files to where they are found"
+                "this build of millpond cannot use https: install it with `--features https`, or fetch the \
+                 file with `debuginfod-find debuginfo`, which puts it where millpond finds it"
                     .into(),
             );
         }
