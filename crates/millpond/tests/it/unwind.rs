@@ -77,5 +77,5 @@ fn handles_and_collections_depend_on_their_values() {
         (&Asked::<VacantEntry<'static, u32, Heap>>(PhantomData)).answer(),
     ];
     assert_eq!(none, [false; 6]);
-    assert!((&Asked::<PoolBox<'static, u32>>(PhantomData)).answer(), "the question can be answered with yes");
+    assert!(Asked::<PoolBox<'static, u32>>(PhantomData).answer(), "the question can be answered with yes");
 }
