@@ -40,7 +40,8 @@ fn a_fixed_number_of_blocks() {
     let expected = "Block size: 16 bytes\nCapacity  : 8 blocks\n\
         Node value = 4\nNode value = 3\nNode value = 2\nNode value = 1\nNode value = 0\n\
         All nodes destroyed and deallocated back to the pool.\n\
-        exhausted: no memory left in this allocator\nlast freed first: 1\nsmall: 8 1\n\
+        exhausted: no memory left in this allocator and its parent: free blocks, or give it a larger parent\n\
+        last freed first: 1\nsmall: 8 1\n\
         capacity must be > 0\nblock_size must be > 0\nrounded: 24\nno such memory\n";
     prints("fixed_block_memory_pool.cpp", [GCC, CLANG], "", expected);
 }
