@@ -61,6 +61,7 @@ impl VacatedKeys {
     /// The stack must not be empty.
     #[inline(always)]
     pub(super) unsafe fn pop(&mut self) {
+        debug_assert_ne!(self.top, self.base, "there is no key");
         // SAFETY: the caller guarantees that there is a key, which is above the bottom.
         self.top = unsafe { self.top.sub(1) };
     }
@@ -72,6 +73,7 @@ impl VacatedKeys {
     /// There must be room for another key.
     #[inline(always)]
     pub(super) unsafe fn push(&mut self, key: NonZero<u64>) {
+        debug_assert!(self.count() < self.room, "there is no room for another key");
         // SAFETY: the caller guarantees that there is room for another key.
         unsafe {
             self.top = self.top.add(1);

@@ -44,6 +44,7 @@ impl SlotState {
     /// Admits readers to a value that was just written.
     #[inline(always)]
     pub(crate) fn publish(&self, generation: u32) {
+        debug_assert_eq!(generation % 2, 1, "the generations of values are odd");
         self.0.store(u64::from(generation) << GENERATION_SHIFT, Ordering::Release);
     }
 
@@ -63,6 +64,7 @@ impl SlotState {
     #[inline(always)]
     pub(crate) fn end_read(&self) -> bool {
         let state = self.0.fetch_sub(1, Ordering::Release);
+        debug_assert_ne!(state & READERS, 0, "a reader leaves that has not entered");
         let last = state & (REMOVING | READERS) == REMOVING | 1;
         if last {
             // Not a fence: ThreadSanitizer does not support fences.
@@ -88,6 +90,7 @@ impl SlotState {
     #[inline(always)]
     pub(crate) fn vacate(&self) -> bool {
         let generation = ((self.0.load(Ordering::Relaxed) >> GENERATION_SHIFT) as u32).wrapping_add(1);
+        debug_assert_eq!(generation % 2, 0, "the slot was vacant");
         self.0.store(u64::from(generation) << GENERATION_SHIFT, Ordering::Release);
         generation != 0
     }

@@ -156,6 +156,7 @@ impl<T: Orderings> TreiberStack<T> {
     /// Pushes a chain of blocks, which are the caller's and linked from `front` to `back`.
     #[inline(always)]
     pub(crate) fn push_chain(&self, links: &impl LinkTable, front: u32, back: u32) {
+        debug_assert!(front < NIL && back < NIL, "no block has this number");
         let back = links.link(back);
         let mut head = self.head.load(Ordering::Relaxed);
         loop {

@@ -88,6 +88,7 @@ impl<S: Backing, const PLACES: usize> FreeCache<S, PLACES> {
     #[cold]
     #[inline(never)]
     fn spill(&mut self, size: usize) {
+        debug_assert_eq!(self.len, PLACES - 1, "only a full array is spilled");
         // SAFETY: the blocks in the array are free and not in the backing.
         unsafe { self.backing.spill(&self.places[1..=Self::HALF], size) };
         self.places.copy_within(1 + Self::HALF..=self.len, 1);
@@ -138,6 +139,7 @@ impl<S: Backing, const PLACES: usize> Sealed for FreeCache<S, PLACES> {
 
     #[inline(always)]
     fn take_freed(&mut self) -> Option<NonNull<u8>> {
+        debug_assert_eq!(self.places[0], 0, "the array has lost its bottom");
         let block = NonNull::new(recover::<u8>(self.first_freed()))?;
         self.len -= 1;
         Some(block)
@@ -154,6 +156,7 @@ impl<S: Backing, const PLACES: usize> Sealed for FreeCache<S, PLACES> {
 
     #[inline(always)]
     unsafe fn put(&mut self, block: NonNull<u8>, size: usize) {
+        debug_assert_ne!(self.first_freed(), block.addr().get(), "freed a block that is free");
         if self.len == PLACES - 1 {
             self.spill(size);
         }

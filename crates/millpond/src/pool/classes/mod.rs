@@ -183,11 +183,13 @@ impl Classes {
 
     /// Calls a function with a class; returns `None` if it has no chunk.
     fn with<R>(&mut self, class: usize, use_it: impl FnOnce(&mut Blocks) -> R) -> Option<R> {
+        debug_assert!(class < self.class_map.count(), "this class serves no size");
         self.cold[class].with(&mut self.freed[class], use_it)
     }
 
     /// Calls a function that adds a chunk to a class or releases one.
     fn change<R>(&mut self, class: usize, change: impl FnOnce(&mut Blocks) -> R) -> R {
+        debug_assert!(class < self.class_map.count(), "this class serves no size");
         let layout = self.class_map.layout_of(class);
         self.cold[class].change(&mut self.freed[class], layout, change)
     }

@@ -89,6 +89,7 @@ impl Levels {
     #[inline(always)]
     fn filled(&mut self, list: usize) {
         let word = list / WIDTH % WORDS;
+        debug_assert_eq!(self.words[word] >> (list % WIDTH) & 1, 0, "the list was not empty");
         self.words[word] |= 1 << (list % WIDTH);
         self.summary |= 1 << word;
     }
@@ -97,6 +98,7 @@ impl Levels {
     #[inline(always)]
     fn emptied(&mut self, list: usize) {
         let word = list / WIDTH % WORDS;
+        debug_assert_eq!(self.words[word] >> (list % WIDTH) & 1, 1, "the list was empty");
         self.words[word] &= !(1 << (list % WIDTH));
         if self.words[word] == 0 {
             self.summary &= !(1 << word);
@@ -144,6 +146,7 @@ impl Index for Levels {
     #[inline(always)]
     fn take(&mut self, size: usize) -> Option<(Tag, usize)> {
         let Some(list) = self.find(list_above(size)) else { return self.take_first(size) };
+        debug_assert!(!self.lists[list % LISTS].is_empty(), "a bit leads to an empty list");
         let tag = self.lists[list % LISTS].first()?;
         // In lists of a single size the size is known without reading the block, which may not be in the cache.
         let found = if list < COARSE / GRANULE { list << GRANULE_LOG2 } else { tag.size() };

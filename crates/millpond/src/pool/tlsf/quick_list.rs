@@ -123,6 +123,8 @@ impl sealed::QuickList for WithQuickList {
         if place == DEPTH || self.held + size > self.most {
             return false;
         }
+        let blocks = &self.blocks[size / GRANULE];
+        debug_assert!(!blocks[..place].contains(&block), "freed a block that is free");
         self.held += size;
         self.blocks[size / GRANULE][place % DEPTH] = block;
         *count += 1;

@@ -94,6 +94,7 @@ impl<P: SizeClasses, C: CacheConfig> Depot<P, C> {
         magazine: Magazine<C>,
         thread: usize,
     ) {
+        debug_assert!(magazine.is_full() && magazine.is_valid(), "only full magazines wait");
         let base = magazine.base();
         self.waiting_bytes += magazine.count() * size;
         // SAFETY: a full magazine has no block in its first two words.

@@ -78,6 +78,7 @@ impl<C: CacheConfig> Magazine<C> {
     ///
     /// `base` is the start of an unused magazine, and `limit` is at most [`MAX_BLOCKS`](Self::MAX_BLOCKS).
     pub(super) unsafe fn empty(base: NonNull<usize>, limit: usize) -> Self {
+        debug_assert!(limit <= Self::MAX_BLOCKS && base.addr().get().is_multiple_of(Self::BYTES));
         // SAFETY: the bottom lies above the first word of the magazine, which is the caller's.
         unsafe {
             let bottom = base.add(Self::WORDS - 1 - limit);
@@ -93,6 +94,7 @@ impl<C: CacheConfig> Magazine<C> {
     /// The magazine is the caller's and has at most `limit` blocks; `limit` is at most
     /// [`MAX_BLOCKS`](Self::MAX_BLOCKS).
     pub(super) unsafe fn expanded(self, limit: usize) -> Self {
+        debug_assert!(self.count() <= limit && limit <= Self::MAX_BLOCKS, "the blocks have no room");
         // SAFETY: the bottom and the blocks above it lie in the magazine before and after the move.
         unsafe {
             let bottom = self.base().add(Self::WORDS - 1 - limit).as_ptr();

@@ -112,6 +112,7 @@ impl ThreadMagazines {
     }
 
     pub(super) fn set_spare<C: CacheConfig>(&self, spare: Magazine<C>) {
+        debug_assert!(spare.is_empty() || spare.is_full(), "a spare magazine is empty or full");
         self.spare_top.store(spare.top, Relaxed);
         self.spare_bottom.store(spare.bottom, Relaxed);
     }
