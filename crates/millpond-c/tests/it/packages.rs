@@ -98,6 +98,7 @@ fn archive_works_anywhere() {
 
 /// A project that includes the sources, from this checkout, without a network.
 #[test]
+#[ignore = "compiles the library once more: cargo test -p millpond-c --test it -- --ignored"]
 fn project_fetches_the_sources() {
     let test = "project_fetches_the_sources";
     if !has("cmake", test) || !has("gcc", test) {
