@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
-use crate::install::{has, prefix, root, scratch, succeeds};
+use crate::install::{has, prefix, root, scratch, skipped, succeeds};
 
 include!(concat!(env!("OUT_DIR"), "/functions.rs"));
 
@@ -98,9 +98,11 @@ fn archive_works_anywhere() {
 
 /// A project that includes the sources, from this checkout, without a network.
 #[test]
-#[ignore = "compiles the library once more: cargo test -p millpond-c --test it -- --ignored"]
 fn project_fetches_the_sources() {
     let test = "project_fetches_the_sources";
+    if std::env::var_os("MILLPOND_SLOW_TESTS").is_none() {
+        return skipped(test, "it compiles the library once more: set MILLPOND_SLOW_TESTS");
+    }
     if !has("cmake", test) || !has("gcc", test) {
         return;
     }
