@@ -1,6 +1,6 @@
 //! The functions of the malloc family that the program calls, and two that the dynamic linker calls.
 //!
-//! Each of the former passes where it was called from (see [`Site`](super::stacks::Site)) as an additional argument to the
+//! Each of the former passes where it was called from (see `stacks::Site`) as an additional argument to the
 //! function of the same name in `hooks`, which returns to the program directly.
 
 use core::{

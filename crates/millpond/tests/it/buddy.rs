@@ -243,11 +243,14 @@ fn empty_chunks_are_released() {
 fn block_survives_the_release_of_another_chunk() {
     use millpond::raw::{Chunk, RawPool, Release};
     let mut pool = buddy(16, 1024);
-    let mut memory = [vec![0u128; 64], vec![0u128; 64], vec![0u128; 64]];
+    // Aligned, so that each chunk has one free block of the size that is requested, whatever its address.
+    #[repr(align(1024))]
+    struct Memory([u8; 1024]);
+    let mut memory = [const { Memory([0; 1024]) }; 3];
     let request = layout(256, 16);
     let mut blocks = Vec::new();
     for chunk in &mut memory {
-        let bytes = NonNull::slice_from_raw_parts(NonNull::from(&mut chunk[0]).cast(), 1024);
+        let bytes = NonNull::slice_from_raw_parts(NonNull::from(&mut chunk.0).cast(), 1024);
         // SAFETY: the memory belongs to the pool until the end of the test, and its parts are aligned as stated.
         let added = unsafe { pool.add_chunk(Chunk::new(bytes, 16).expect("an alignment"), layout(16, 16)) };
         assert!(added.is_ok());
