@@ -15,6 +15,7 @@ mod unseen;
 
 use std::{
     fs,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -75,6 +76,14 @@ impl Workshop {
         let mut command = millpond();
         command.args(["record", "--force", "-o"]).arg(self.path("out.mpt"));
         command.env("TMPDIR", self.path("tmp")).env("XDG_CACHE_HOME", self.path("cache"));
+        // A shell ignores this signal in what it starts in the background, and its children inherit that.
+        let default_signal = || {
+            // SAFETY: the default action may be set at any time.
+            unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+            Ok(())
+        };
+        // SAFETY: the closure calls one function, which is safe to call between `fork` and `exec`.
+        unsafe { command.pre_exec(default_signal) };
         command
     }
 
