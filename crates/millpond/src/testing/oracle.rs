@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, format, string::String};
 
 use crate::{
     base::AllocError,
-    traits::{Allocation, Allocator},
+    traits::{Allocation, Allocator, Reclaim},
 };
 
 /// A clause of the contract that an allocator has violated, as a sentence.
@@ -57,8 +57,7 @@ struct Live {
 ///
 /// Every method panics if the allocator has violated the contract, or if there is no such block.
 pub struct Oracle<A: Allocator> {
-    /// The allocator. The oracle does not notice what is done to it directly.
-    pub allocator: A,
+    pub(super) allocator: A,
     live: BTreeMap<usize, Live>,
     stamps: u8,
 }
@@ -67,6 +66,11 @@ impl<A: Allocator> Oracle<A> {
     /// Creates an oracle that checks this allocator from now on.
     pub fn new(allocator: A) -> Self {
         Self { allocator, live: BTreeMap::new(), stamps: 0 }
+    }
+
+    /// Returns a reference to the allocator. The oracle does not know of blocks that are requested from it directly.
+    pub fn allocator(&self) -> &A {
+        &self.allocator
     }
 
     /// Returns the number of live blocks.
@@ -97,8 +101,25 @@ impl<A: Allocator> Oracle<A> {
         expect(self.try_deallocate(index, slack));
     }
 
-    /// Forgets all live blocks, as after a reset.
-    pub fn forget(&mut self) {
+    /// Resets the allocator; no block is live afterwards.
+    pub fn reset(&mut self)
+    where
+        A: Reclaim,
+    {
+        self.forget();
+        self.allocator.reset();
+    }
+
+    /// Trims the allocator, and returns the bytes that it returned to its parent.
+    pub fn trim(&mut self) -> usize
+    where
+        A: Reclaim,
+    {
+        self.allocator.trim()
+    }
+
+    /// Forgets all live blocks.
+    pub(super) fn forget(&mut self) {
         self.live.clear();
     }
 

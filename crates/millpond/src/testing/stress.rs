@@ -51,8 +51,16 @@ type Bucket = [AtomicPtr<u8>; BUCKET];
 impl Stress {
     /// Creates a test with blocks of this layout: at least two words, aligned to one. By default there are 4 threads
     /// and 100 rounds.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the layout is smaller or less aligned, because words are written into the blocks.
     #[must_use]
     pub const fn of(layout: Layout) -> Self {
+        assert!(
+            layout.size() >= 2 * size_of::<usize>() && layout.align() >= align_of::<usize>(),
+            "the blocks of a stress test have at least two aligned words"
+        );
         Self { layout, threads: 4, rounds: 100, seed: 0 }
     }
 
@@ -145,13 +153,13 @@ impl Worker<'_> {
     /// Allocates a block and stamps it.
     fn take(&mut self) -> Option<Held> {
         let block = self.allocator.allocate(self.layout).ok()?;
-        assert!(block.len() >= self.layout.size(), "a block is shorter than it was asked to be");
+        assert!(block.len() >= self.layout.size(), "a block is shorter than requested");
         let block = block.cast::<u8>();
         assert!(block.addr().get().is_multiple_of(self.layout.align()), "a block is not aligned");
         self.served += 1;
         self.stamp += 1;
         for place in 0..self.layout.size() / size_of::<usize>() {
-            // SAFETY: the block was just handed out, and has that length.
+            // SAFETY: the block was just handed out, and has that length and the alignment of a word: see `Stress::of`.
             unsafe { block.cast::<usize>().add(place).write(self.stamp ^ place) };
         }
         Some(Held { block, stamp: self.stamp })
@@ -162,7 +170,7 @@ impl Worker<'_> {
         for place in 0..self.layout.size() / size_of::<usize>() {
             // SAFETY: the block is live, and belongs to this thread.
             let found = unsafe { held.block.cast::<usize>().add(place).read() };
-            assert_eq!(found, held.stamp ^ place, "a block has changed in its holder's hands");
+            assert_eq!(found, held.stamp ^ place, "a block changed while it was held");
         }
         // SAFETY: the block is live, and was requested with this layout.
         unsafe { self.allocator.deallocate(held.block, self.layout) };

@@ -8,9 +8,9 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocator,
+    AllocError, Allocator, Classes, Heap, Inspect, Local,
     raw::Allocation,
-    testing::{Conformance, Oracle, conformance},
+    testing::{Conformance, Oracle, Stress, conformance},
 };
 
 /// Returns an address for a block of zero bytes.
@@ -269,10 +269,39 @@ fn oracle_notices_foreign_writes() {
     let found = complaint(|| {
         let mut oracle = Oracle::new(Broken::new(Bug::None));
         oracle.allocate(Layout::new::<u64>(), false).expect("there is room");
-        let byte = oracle.allocator.memory.0.get().cast::<u8>().wrapping_add(7);
+        let byte = oracle.allocator().memory.0.get().cast::<u8>().wrapping_add(7);
         // SAFETY: the byte lies in the memory, and no reference to it is in use.
         unsafe { byte.write(byte.read().wrapping_add(1)) };
         oracle.deallocate(0, 0);
     });
     assert!(found.expect("it was written to").contains("somebody wrote"));
+}
+
+#[test]
+fn oracle_resets_and_trims() {
+    let mut oracle = Oracle::new(Local::new(Classes::new()));
+    for round in 0..3 {
+        for size in 1..100 {
+            oracle
+                .allocate(Layout::from_size_align(size, 1).expect("small"), false)
+                .expect("the heap has room");
+        }
+        oracle.deallocate(0, round);
+        oracle.reset();
+        assert_eq!((oracle.count(), oracle.allocator().stats().live), (0, 0));
+    }
+    assert!(oracle.trim() > 0);
+    assert_eq!(oracle.allocator().stats().held, 0);
+}
+
+/// A block that is too small or not aligned would be written past its end, or misaligned.
+#[test]
+fn stress_needs_two_aligned_words() {
+    let (word, align) = (size_of::<usize>(), align_of::<usize>());
+    for (size, align) in [(0, align), (1, 1), (word, align), (2 * word - 1, align), (2 * word, align / 2)] {
+        let layout = Layout::from_size_align(size, align).expect("a layout");
+        let found = complaint(|| _ = Stress::of(layout).rounds(1).run(&Heap)).expect("it is refused");
+        assert!(found.contains("two aligned words"), "{found}");
+    }
+    assert_ne!(Stress::of(Layout::new::<[usize; 2]>()).rounds(1).run(&Heap), 0);
 }

@@ -52,7 +52,7 @@ pub(crate) fn play<A: Allocator + Inspect>(
             _ if oracle.count() != 0 => oracle.deallocate(rng.usize(0..oracle.count()), rng.usize(..)),
             _ => {}
         }
-        if let Err(flaw) = oracle.allocator.check() {
+        if let Err(flaw) = oracle.allocator().check() {
             panic!("after step {step}: {flaw}");
         }
     }
