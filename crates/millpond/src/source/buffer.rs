@@ -5,10 +5,10 @@
 //! padding and a remainder that is smaller than every request are wasted. The cursor is atomic, so threads can share
 //! both.
 
-use core::{alloc::Layout, cell::UnsafeCell, marker::PhantomData, ptr::NonNull};
+use core::{cell::UnsafeCell, marker::PhantomData, ptr::NonNull};
 
 use super::{cursor::Cursor, space::Space};
-use crate::traits::{Allocation, Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats};
+use crate::traits::{Allocator, AtFork, Inspect, delegate_allocator, delegate_inspect};
 
 /// A borrowed slice as a source of exactly these bytes.
 ///
@@ -57,50 +57,12 @@ unsafe impl Send for Buffer<'_> {}
 // SAFETY: the cursor is atomic, so shared access hands out every byte at most once.
 unsafe impl Sync for Buffer<'_> {}
 
-// SAFETY: every call goes to the same space, which upholds the contract; the bytes do not move with the buffer.
-unsafe impl Allocator for Buffer<'_> {
-    fn allocate(&self, layout: Layout) -> Allocation {
-        self.space().allocate(layout)
-    }
+// The bytes do not move with the buffer.
+delegate_allocator!([] Buffer<'_>: |this| this.space());
 
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
-        unsafe { self.space().deallocate(block, layout) };
-    }
-
-    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller upholds the contract of `grow_in_place`, which is the same.
-        unsafe { self.space().grow_in_place(block, old, new) }
-    }
-
-    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller upholds the contract of `shrink_in_place`, which is the same.
-        unsafe { self.space().shrink_in_place(block, old, new) }
-    }
-
-    fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
-        self.space().allocate_between(least, preferred)
-    }
-}
-
+delegate_inspect!(
 /// Everything up to the end of the last live block counts as live.
-impl Inspect for Buffer<'_> {
-    fn stats(&self) -> PoolStats {
-        self.space().stats()
-    }
-
-    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
-        self.space().render(builder);
-    }
-
-    fn owns(&self, address: *const u8) -> bool {
-        self.space().owns(address)
-    }
-
-    fn check(&self) -> Result<(), InvariantError> {
-        self.space().check()
-    }
-}
+[] Buffer<'_>: |this| this.space());
 
 /// A source of `SIZE` bytes that can be a `static`, without `unsafe`. It is aligned to 16 bytes.
 ///
@@ -142,51 +104,12 @@ impl<const SIZE: usize> Default for StaticBuffer<SIZE> {
 // SAFETY: the bytes are reached only through blocks, and the atomic cursor hands out every byte at most once.
 unsafe impl<const SIZE: usize> Sync for StaticBuffer<SIZE> {}
 
-// SAFETY: every call goes to the same space, which upholds the contract. Only a *borrowed* buffer is an allocator: moving
-// a buffer would move its bytes away from its blocks.
-unsafe impl<const SIZE: usize> Allocator for &'static StaticBuffer<SIZE> {
-    fn allocate(&self, layout: Layout) -> Allocation {
-        self.space().allocate(layout)
-    }
+// Only a *borrowed* buffer is an allocator: moving a buffer would move its bytes away from its blocks.
+delegate_allocator!([const SIZE: usize] &'static StaticBuffer<SIZE>: |this| this.space());
 
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller upholds the contract of `deallocate`, which is the same.
-        unsafe { self.space().deallocate(block, layout) };
-    }
-
-    unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller upholds the contract of `grow_in_place`, which is the same.
-        unsafe { self.space().grow_in_place(block, old, new) }
-    }
-
-    unsafe fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        // SAFETY: the caller upholds the contract of `shrink_in_place`, which is the same.
-        unsafe { self.space().shrink_in_place(block, old, new) }
-    }
-
-    fn allocate_between(&self, least: Layout, preferred: usize) -> Allocation {
-        self.space().allocate_between(least, preferred)
-    }
-}
-
+delegate_inspect!(
 /// Everything up to the end of the last live block counts as live.
-impl<const SIZE: usize> Inspect for StaticBuffer<SIZE> {
-    fn stats(&self) -> PoolStats {
-        self.space().stats()
-    }
-
-    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
-        self.space().render(builder);
-    }
-
-    fn owns(&self, address: *const u8) -> bool {
-        self.space().owns(address)
-    }
-
-    fn check(&self) -> Result<(), InvariantError> {
-        self.space().check()
-    }
-}
+[const SIZE: usize] StaticBuffer<SIZE>: |this| this.space());
 
 crate::base::unwind_safe! {
     [] Buffer<'_>;

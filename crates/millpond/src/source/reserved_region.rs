@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, address},
-    traits::{Allocation, Allocator, AtFork, HeapMapBuilder, Inspect, InvariantError, PoolStats},
+    traits::{Allocation, Allocator, AtFork, Inspect, delegate_inspect},
 };
 
 /// A large range of addresses as a source: it grows without ever moving, and has no gaps.
@@ -131,24 +131,9 @@ impl ReservedRegion {
     }
 }
 
+delegate_inspect!(
 /// Everything up to the end of the last live block counts as live.
-impl Inspect for ReservedRegion {
-    fn stats(&self) -> PoolStats {
-        self.space().stats()
-    }
-
-    fn render(&self, builder: &mut HeapMapBuilder<'_>) {
-        self.space().render(builder);
-    }
-
-    fn owns(&self, address: *const u8) -> bool {
-        self.space().owns(address)
-    }
-
-    fn check(&self) -> Result<(), InvariantError> {
-        self.space().check()
-    }
-}
+[] ReservedRegion: |this| this.space());
 
 // SAFETY: the cursor hands out every page at most once, aligned, and takes back only what ends at it. A page is
 // committed before it is handed out and stays so until it is freed.
