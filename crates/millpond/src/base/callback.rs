@@ -19,4 +19,5 @@ pub(crate) fn drop_each(step: impl FnMut() -> bool) {
 
     let mut rest = Rest(step);
     while (rest.0)() {}
+    core::mem::forget(rest);
 }
