@@ -1,5 +1,5 @@
 //! Helpers for tests that cannot run everywhere: a message that a test was skipped, and this program started again for
-//! //! tests that need a process of their own.
+//! tests that need a process of their own.
 
 use std::{
     env,

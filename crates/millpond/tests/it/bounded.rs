@@ -410,7 +410,7 @@ fn lock_free_pool_releases_through_a_shared_reference() {
         let others = trims();
         assert!(fill(&others, 128).len() > CAP / 128 * 80 / 100, "round {round}");
         // While another pool holds some of it, the pool gets what is left, as far as its chunks fit: they come back in
-        // their old // length.
+        // their old length.
         let small = fill(&IDLE, 64);
         free(&IDLE, 64, small);
         drop(others);

@@ -1,7 +1,7 @@
 //! The library's integration tests, in one binary.
 //!
 //! Two compiler flags leave tests out where programs take long to build and to run: `--cfg in_brief` those that run the
-//! //! whole kit on every composition, `--cfg only_threads` those that use one thread only.
+//! whole kit on every composition, `--cfg only_threads` those that use one thread only.
 
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 

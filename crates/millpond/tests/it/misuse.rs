@@ -276,7 +276,7 @@ fn write_in_front_of_a_block_is_found() {
 }
 
 /// Frees addresses that are not blocks, through a guard that writes to freed blocks, outside of and inside of one that
-/// knows /// the blocks.
+/// knows the blocks.
 #[test]
 fn foreign_address_is_not_written_in_any_order_of_guards() {
     fn play(pool: &impl Allocator, knows_layouts: bool) {

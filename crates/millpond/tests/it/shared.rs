@@ -125,7 +125,7 @@ fn locked_pools_under_stress() {
     stress(Locked::<_>::new(Classes::new()));
     stress(Locked::<_>::new(Tlsf::new()));
     // Where threads outnumber cores, a fair lock waits for a thread that is next and not running: a small load, so that
-    // it ends // soon.
+    // it ends soon.
     let fair = Locked::<_, _, TicketLock>::new_in(Tlsf::without_quick_list(), Heap);
     assert!(Stress::of(LAYOUT).threads(3).rounds(5).seed(7).run(&fair) > 5);
     fair.check().expect("sound");
@@ -269,7 +269,7 @@ fn all_or_none() {
 }
 
 /// Chunks without live blocks are released, wherever they are; the first chunk and the links stay until the pool is
-/// held /// exclusively.
+/// held exclusively.
 #[test]
 fn trim_keeps_live_blocks() {
     let mut pool = LockFree::<Fixed<64>, _>::new_in(Arc::new(Heap)).with_capacity(10);

@@ -1,5 +1,5 @@
 //! The guard that shows blocks to valgrind and AddressSanitizer: the conformance kit, and what these tools report about
-//! a //! program that is wrong on purpose.
+//! a program that is wrong on purpose.
 //!
 //! That program is this one: each of the functions below runs in a process of its own.
 
