@@ -17,13 +17,13 @@ struct Drop {
 const WIDTH: i32 = 60;
 const HEIGHT: i32 = 12;
 
-type HeapMapView = [[u8; WIDTH as usize]; HEIGHT as usize];
+type Picture = [[u8; WIDTH as usize]; HEIGHT as usize];
 
 fn main() {
     let heap = Stats::new(Heap);
     let mut frames: Frames<2, _> = Frames::with_memory(|| Local::new_in(Linear::new(), &heap));
     let mut drops: Vec<_> = (0..300).map(launch).collect();
-    let mut last: Option<FrameHandle<HeapMapView>> = None;
+    let mut last: Option<FrameHandle<Picture>> = None;
     for number in 1..=60 {
         (0..).zip(&mut drops).for_each(|(number, drop)| fly(drop, number));
         let (picture, visible) = draw(&drops, &frames);
@@ -59,7 +59,7 @@ fn fly(drop: &mut Drop, number: i32) {
 }
 
 /// Draws a frame in its arena; returns how many drops are visible.
-fn draw<'f, M: Allocator>(drops: &[Drop], arena: &'f Arena<M>) -> (&'f HeapMapView, usize) {
+fn draw<'f, M: Allocator>(drops: &[Drop], arena: &'f Arena<M>) -> (&'f Picture, usize) {
     let cells = drops.iter().map(|drop| drop.place.map(|place| place.div_euclid(10)));
     let list = arena.alloc_iter(cells.filter(|[x, y]| (0..WIDTH).contains(x) && (0..HEIGHT).contains(y)));
 
@@ -71,6 +71,6 @@ fn draw<'f, M: Allocator>(drops: &[Drop], arena: &'f Arena<M>) -> (&'f HeapMapVi
 }
 
 /// Returns how many characters differ.
-fn changes(old: &HeapMapView, new: &HeapMapView) -> usize {
+fn changes(old: &Picture, new: &Picture) -> usize {
     old.iter().flatten().zip(new.iter().flatten()).filter(|(old, new)| old != new).count()
 }

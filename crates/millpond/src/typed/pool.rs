@@ -276,9 +276,9 @@ impl<T, M: Allocator + Reclaim> Reclaim for Pool<T, M> {
 /// threads allocate and free often, a [`CachedPool`] is many times faster.
 pub struct SharedPool<T, M: Allocator = Locked<Blocks>>(Pool<T, M>);
 
-/// A [`SharedPool`] with a cache for each thread, created by [`build_cached`](super::Builder::build_cached). Its handles are
-/// [`CachedBox`](crate::typed::CachedBox)es. See [`Cached`] for what the caches hold back and how much memory they take
-/// themselves.
+/// A [`SharedPool`] with a cache for each thread, created by [`build_cached`](super::Builder::build_cached). Its handles
+/// are [`CachedBox`](crate::typed::CachedBox)es. See [`Cached`] for what the caches hold back and how much memory they
+/// take themselves.
 ///
 /// ```
 /// use millpond::{CachedPool, SharedPool};

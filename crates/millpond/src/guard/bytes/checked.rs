@@ -25,9 +25,9 @@ use crate::{
 /// out: a block that overlaps a live one because what the pool keeps in its memory was overwritten. Some pools follow
 /// words in memory that their users can reach: boundary tags, links in free blocks, and the footers of
 /// [`Buddy`](crate::Buddy). Before each call, such a pool is asked whether those were overwritten
-/// ([`PoolHooks::damage`](crate::raw::PoolHooks::damage)); if so, the call is reported and prevented ([`MisuseKind::Damaged`]).
-/// Not detected: what is done to the contents of a block, for which there are [`Canary`](crate::guard::Canary) and
-/// [`Quarantine`](crate::guard::Quarantine).
+/// ([`PoolHooks::damage`](crate::raw::PoolHooks::damage)); if so, the call is reported and prevented
+/// ([`MisuseKind::Damaged`]). Not detected: what is done to the contents of a block, for which there are
+/// [`Canary`](crate::guard::Canary) and [`Quarantine`](crate::guard::Quarantine).
 ///
 /// Around an allocator, all of these calls are detected. Around a pool, calls that pass through the pool are not, nor
 /// are calls whose layout would pass through; and resizing a dead block is reported, but the shell may read the block.

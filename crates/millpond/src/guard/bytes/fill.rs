@@ -17,8 +17,8 @@ use crate::{
 /// So reading uninitialized memory yields `0xA5…`, and reading freed memory yields `0xDF…`: not a valid pointer, not a
 /// small number, not text, and the same in every run. Memory that was requested zeroed is zero, and a block that grows
 /// keeps its contents; all other bytes of the block are overwritten, including the addresses that a pool keeps in its
-/// free blocks. *Writes* to a freed block are detected by [`Quarantine`](crate::guard::Quarantine), which holds freed blocks
-/// back for a while: a pool writes into its free blocks itself.
+/// free blocks. *Writes* to a freed block are detected by [`Quarantine`](crate::guard::Quarantine), which holds freed
+/// blocks back for a while: a pool writes into its free blocks itself.
 ///
 /// Costs two writes of every byte. Around a pool, or around an allocator.
 ///

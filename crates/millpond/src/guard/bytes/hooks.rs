@@ -144,8 +144,8 @@ pub unsafe trait BlockHooks: AtFork {
         Ok(())
     }
 
-    /// Called before a block is freed. If the call is [to be prevented](crate::observe::MisuseKind::is_prevented), nothing is
-    /// changed.
+    /// Called before a block is freed. If the call is [to be prevented](crate::observe::MisuseKind::is_prevented),
+    /// nothing is changed.
     ///
     /// # Errors
     ///

@@ -14,8 +14,9 @@ use crate::{
     },
 };
 
-/// A pool or an allocator behind a guard with the hooks `D`: see [`Poison`](crate::guard::Poison), [`Canary`](crate::guard::Canary),
-/// [`Zeroed`](crate::guard::Zeroed), and with the feature `alloc` `Checked` and `Tracked`.
+/// A pool or an allocator behind a guard with the hooks `D`: see [`Poison`](crate::guard::Poison),
+/// [`Canary`](crate::guard::Canary), [`Zeroed`](crate::guard::Zeroed), and with the feature `alloc` `Checked` and
+/// `Tracked`.
 ///
 /// Around a pool it is a pool, around an allocator it is an allocator, and [`Inspect`] and [`Reclaim`] are delegated.
 /// These guards stack in any order. Each returns exactly as many bytes as were requested. Requests of zero bytes, and

@@ -90,7 +90,8 @@ impl<R: Route<A, B>, A, B> Routed<R, A, B> {
 }
 
 // SAFETY: every block is one of the two allocators, which uphold the contract, and the route finds the one that handed
-// it out.
+// it out: by `owns`, whose answer does not change while the block lives (see the contract of `Allocator`), or by the
+// size, which is small for every layout that fits a small block, because `truncate` shortens it.
 unsafe impl<R: AllocatorRoute<A, B>, A: Allocator, B: Allocator> Allocator for Routed<R, A, B> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Allocation {

@@ -43,7 +43,7 @@ impl<R: Route<P, Q>, P, Q> Routed<R, P, Q> {
 }
 
 // SAFETY: every block is one of the two pools, which uphold the contract, and the route finds the one that handed it
-// out.
+// out: by `owns`, because no chunk belongs to both, or by the size, as around two allocators.
 unsafe impl<R: PoolRoute<P, Q>, P: RawPool, Q: RawPool> RawPool for Routed<R, P, Q> {
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<[u8]>> {

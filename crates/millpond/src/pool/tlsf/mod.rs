@@ -77,8 +77,8 @@ const QUICK_SHARE: usize = 8;
 /// A write past the end of a block overwrites the word in front of the next one. A block is not freed or resized if
 /// that word holds another size than its layout allows: the block is unusable until a reset. This check costs nothing.
 /// The words of its neighbours and the links between free blocks are checked by functions such as
-/// [`check`](crate::Inspect::check), by a trim, and behind [`Checked`](crate::guard::Checked) before every call. Other calls
-/// follow them without a check, because checking would make every call slower.
+/// [`check`](crate::Inspect::check), by a trim, and behind [`Checked`](crate::guard::Checked) before every call. Other
+/// calls follow them without a check, because checking would make every call slower.
 ///
 /// # Structure
 ///

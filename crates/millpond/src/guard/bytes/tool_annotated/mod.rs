@@ -26,8 +26,8 @@ use crate::{
 /// one of the last `N` that were freed, of at most a mebibyte in total ([`holding`](Instrumented::holding)), and of the
 /// 16 bytes behind a block. Valgrind also detects uses of uninitialized memory, reports where a block was allocated and
 /// freed, and lists blocks that are still live at the end of the program among the leaks, if no pointer leads to them
-/// (the pool itself points to the start of its chunks). This guard also detects what [`Checked`](crate::guard::Checked) detects, because it
-/// keeps the same table: invalid frees, and blocks that are live when the pool is dropped.
+/// (the pool itself points to the start of its chunks). This guard also detects what [`Checked`](crate::guard::Checked)
+/// detects, because it keeps the same table: invalid frees, and blocks that are live when the pool is dropped.
 ///
 /// Not detected: reads and writes further behind a block, and accesses to a block after it has left the last `N`,
 /// because a pool writes into its free blocks itself. LeakSanitizer has no interface for announcing blocks. If chunks
@@ -59,7 +59,7 @@ use crate::{
 pub type ToolAnnotated<X, const N: usize = 64> =
     Instrumented<LiveAnnotations, DelayedFree<HeldAnnotations, X, N>>;
 
-/// A tool that is told about blocks. Each start is an address, and each size a number of bytes.
+/// A tool that observes blocks. Each start is an address, and each size a number of bytes.
 trait Tool {
     /// A block is handed out, whose first `written` bytes are initialized.
     fn on_alloc(&self, start: usize, size: usize, written: usize);
