@@ -1,6 +1,6 @@
 //! Writes events from hooks to streams.
 
-use millpond_trace::raw::{Call, Kind, NoteKind, StreamWriter};
+use millpond_trace::raw::{Kind, LoggedCall, NoteKind, StreamWriter};
 
 use super::{
     clock::{self, ticks},
@@ -29,7 +29,7 @@ pub(crate) fn event(kind: Kind, address: usize, size: usize, caller: usize) {
 #[cold]
 #[inline(never)]
 pub(crate) extern "C" fn slow(kind: Kind, address: usize, size: usize, align: usize, caller: usize) {
-    let call = Call { kind, address, size, align, caller };
+    let call = LoggedCall { kind, address, size, align, caller };
     // SAFETY: the stream has room.
     with_room(|stream| unsafe { stream.log_any(&call, clock::now()) });
 }

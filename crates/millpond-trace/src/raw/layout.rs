@@ -286,13 +286,13 @@ unsafe impl FromBytes for Control {}
 unsafe impl FromBytes for Header {}
 // SAFETY: consists of integers.
 unsafe impl FromBytes for Window {}
-// SAFETY: consists of integers.
+// SAFETY: consists of integers, without padding.
 unsafe impl FromBytes for Exec {}
-// SAFETY: consists of integers.
+// SAFETY: consists of integers, without padding.
 unsafe impl FromBytes for Node {}
-// SAFETY: consists of integers.
+// SAFETY: consists of integers, without padding.
 unsafe impl FromBytes for Unloaded {}
-// SAFETY: consists of integers.
+// SAFETY: consists of integers, without padding.
 unsafe impl FromBytes for Record {}
 // SAFETY: consists of integers, without padding.
 unsafe impl FromBytes for OuterMark {}

@@ -53,7 +53,7 @@ pub use self::{
         CALLERS, Decoded, Kind, NOTE, NoteKind, Record, caller_index, caller_of_stack, stack_of_caller,
         with_call, without_call,
     },
-    writer::{Call, FIRST, StreamWriter},
+    writer::{FIRST, LoggedCall, StreamWriter},
 };
 #[cfg(all(feature = "file", unix))]
 pub use self::{

@@ -24,7 +24,7 @@ impl Memory {
     }
 
     /// Logs a call as the recorder does: quickly if that is possible.
-    fn log(&mut self, call: &Call, now: u64) {
+    fn log(&mut self, call: &LoggedCall, now: u64) {
         let quick =
             call.align == 0 && self.stream.log(call.kind, call.address, call.size, call.caller, || now);
         if !quick {
@@ -64,7 +64,8 @@ impl Folder {
     }
 }
 
-const CALL: Call = Call { kind: Kind::Allocate, address: 0x1000, size: 24, align: 0, caller: 0x77 };
+const CALL: LoggedCall =
+    LoggedCall { kind: Kind::Allocate, address: 0x1000, size: 24, align: 0, caller: 0x77 };
 
 /// Reads all events of the only stream in these files.
 fn read(files: &[&PathBuf]) -> Vec<Event> {
@@ -104,7 +105,7 @@ fn calls_are_read_as_they_were_written() {
             Kind::ResizeStart,
             Kind::ResizeEnd,
         ];
-        let call = Call {
+        let call = LoggedCall {
             kind: kinds[random as usize >> 8 & 3],
             address: (random >> 20) as usize & 0xffff_ffff_fff0,
             size: random as usize >> (random >> 58),
@@ -135,7 +136,7 @@ fn of_two_copies_of_a_unit_the_longer_one_is_read() {
     let ((short, mut first), (long, mut second)) = (folder.file("short"), folder.file("long"));
     memory.log(&CALL, 10);
     first.write_all(&memory.window.0).unwrap();
-    memory.log(&Call { kind: Kind::Free, ..CALL }, 11);
+    memory.log(&LoggedCall { kind: Kind::Free, ..CALL }, 11);
     second.write_all(&memory.window.0).unwrap();
     for files in [[&short, &long], [&long, &short]] {
         assert_eq!(read(&files).iter().map(|event| event.ticks).collect::<Vec<_>>(), [10, 11]);
@@ -260,7 +261,7 @@ fn a_stream_continues_in_the_reserve() {
             memory.stream.log_any(&CALL, 20 + 10 * at as u64);
         }
         assert!(memory.stream.is_grown());
-        memory.log(&Call { kind: Kind::Free, ..CALL }, 21 + 10 * at as u64);
+        memory.log(&LoggedCall { kind: Kind::Free, ..CALL }, 21 + 10 * at as u64);
     }
     file.write_all(&memory.window.0).unwrap();
     let mut header = [0; UNIT];

@@ -20,9 +20,9 @@ const MOST: u32 = 6;
 /// Bytes of memory in the window of a new stream. Most processes and threads need no more.
 pub const FIRST: usize = 4096;
 
-/// A call to log.
+/// A call that is logged as one event.
 #[derive(Clone, Copy, Debug)]
-pub struct Call {
+pub struct LoggedCall {
     /// What was called.
     pub kind: Kind,
     /// The address of the block.
@@ -191,10 +191,11 @@ impl StreamWriter {
     /// # Safety
     ///
     /// The stream must have room for any event.
-    pub unsafe fn log_any(&mut self, call: &Call, now: u64) {
+    pub unsafe fn log_any(&mut self, call: &LoggedCall, now: u64) {
         let mut offset = now.wrapping_sub(self.base);
         let index = caller_index(call.caller as u64);
-        // SAFETY: there is room for five records; `index` is below the length of the table.
+        // SAFETY: there is room for `MOST` records, and at most four are written; `index` is below the length of the
+        // table.
         unsafe {
             if self.used == 0 || offset >> 32 != 0 {
                 offset = 0;

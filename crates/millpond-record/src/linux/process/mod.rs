@@ -7,7 +7,7 @@ use core::{
 };
 
 use millpond_trace::raw::{
-    Call, Control, FIRST, HEADER_FOLLOWS, Header, Kind, MAGIC, StreamWriter, Unloaded,
+    Control, FIRST, HEADER_FOLLOWS, Header, Kind, LoggedCall, MAGIC, StreamWriter, Unloaded,
 };
 
 use super::{
@@ -246,7 +246,8 @@ fn try_out() -> u32 {
     unsafe {
         (*stream).set_window(window.cast(), FIRST);
         for _ in 0..8 {
-            (*stream).log_any(&Call { kind: Kind::Free, address: 0, size: 0, align: 0, caller: 1 }, ticks());
+            (*stream)
+                .log_any(&LoggedCall { kind: Kind::Free, address: 0, size: 0, align: 0, caller: 1 }, ticks());
             let begin = ticks();
             for address in 0..128 {
                 core::hint::black_box((*stream).log(Kind::Free, address, 0, 1, ticks));
