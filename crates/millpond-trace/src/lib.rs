@@ -5,6 +5,8 @@
 //! * [`Writer`] and [`Reader`] (feature `file`, enabled by default) write and read trace files, `*.mpt`. They are
 //!   compressed and checksummed, and read one block of events at a time, so a trace may be larger than memory. The
 //!   format is described in [`format`](mod@format).
+//! * [`analysis`] computes in one pass over a trace which call stacks allocated what, for how long blocks lived, and what
+//!   was live when.
 
 // The libraries never panic and never print; their tests may (see clippy.toml).
 #![warn(

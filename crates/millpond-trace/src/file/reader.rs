@@ -150,8 +150,9 @@ impl Reader {
         self.visit_block(&mut Collect { shapes: Vec::new(), events })
     }
 
-    /// Passes the contents of all sections to `visit`, decompressed, in the order of the file. Everything else in a trace
-    /// is fixed by the format. Afterwards, the next event to be read is the first.
+    /// Passes the contents of all sections to `visit`, decompressed, in the order of the file, except sections of kinds
+    /// that only later versions know. Everything else in a trace is fixed by the format. Afterwards, the next event to be
+    /// read is the first.
     pub fn visit_bytes(&mut self, visit: &mut dyn FnMut(&[u8])) -> Result<(), TraceError> {
         self.input.seek(SeekFrom::Start(EDGE))?;
         let mut position = EDGE;
@@ -163,7 +164,9 @@ impl Reader {
             };
             let found = self.unpacker.head(&mut *self.input, place, u64::MAX)?;
             self.unpacker.body(&mut *self.input, place, found)?;
-            self.unpacker.columns.iter().for_each(|column| visit(column));
+            if found.kind.is_some() {
+                self.unpacker.columns.iter().for_each(|column| visit(column));
+            }
             if position == self.last {
                 break;
             }

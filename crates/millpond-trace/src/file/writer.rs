@@ -9,11 +9,8 @@ use crate::file::{
     format::{END_MARK, EVENTS_PER_BLOCK, MAGIC, VERSION},
     section::{Head, Kind, Packer},
     slots::Slots,
-    tables::{Change, NodeWriter, Row, Rows},
+    tables::{Change, NodeWriter, ROWS, Row, Rows},
 };
-
-/// Bytes of rows that are written at once, unless a block of events comes before that many are collected.
-const ROWS: usize = 1 << 20;
 
 /// Writes a trace, event by event in time order, and computes its summary.
 ///
@@ -117,11 +114,15 @@ impl<W: Write> Writer<W> {
     /// Adds an executable mapping, which replaces others at its addresses; returns its number.
     pub fn module(&mut self, module: Module) -> Result<u32, TraceError> {
         let number = self.modules;
-        self.modules = number.checked_add(1).ok_or(TraceError::Misuse("more than 4,294,967,295 modules"))?;
-        if module.unloaded.is_none() {
+        let next = number.checked_add(1).ok_or(TraceError::Misuse("more than 4,294,967,295 modules"))?;
+        let row = Change::Load(module);
+        self.row(&row)?;
+        self.modules = next;
+        if let Change::Load(module) = row
+            && module.unloaded.is_none()
+        {
             self.nodes.mapped.insert(&module, number);
         }
-        self.row(&Change::Load(module))?;
         Ok(number)
     }
 
@@ -349,7 +350,9 @@ impl<W: Write> Writer<W> {
     /// Adds a row to a table.
     fn row<R: Row>(&mut self, row: &R) -> Result<(), TraceError> {
         let rows = &mut self.rows[R::KIND as usize - 1];
-        rows.push(row);
+        if !rows.push(row) {
+            return Err(TraceError::Misuse("texts of more than 7 MiB in a row of a table"));
+        }
         if rows.bytes.len() >= ROWS || rows.count as usize == EVENTS_PER_BLOCK {
             return self.emit_rows(R::KIND);
         }

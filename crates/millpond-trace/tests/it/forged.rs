@@ -230,6 +230,12 @@ fn what_a_later_version_adds_is_skipped() {
     summary[17] = 2;
     file.summary = section(3, 0, 0, &[summary]);
     assert_eq!(verdict(file.bytes()).unwrap(), verdict(File::example().bytes()).unwrap());
+    let columns = |file: &File| {
+        let mut count = 0;
+        Reader::from_bytes(file.bytes()).unwrap().visit_bytes(&mut |_| count += 1).unwrap();
+        count
+    };
+    assert_eq!(columns(&file), columns(&File::example()));
 }
 
 /// Checks that the example with a changed block is refused for this reason.

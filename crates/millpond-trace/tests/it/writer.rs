@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use millpond_trace::{At, Call, Event, Op, Outcome, Start, TraceError, Writer};
+use millpond_trace::{At, Call, Event, Mark, Module, Op, Outcome, Reader, Start, TraceError, Writer};
 
 use crate::support::verdict;
 
@@ -41,6 +41,21 @@ fn times_never_run_backwards_and_alignments_are_powers_of_two() {
 fn texts_beyond_the_limit_are_refused() {
     let start = Start { program: "x".repeat(8 << 20), ..Start::default() };
     assert!(matches!(Writer::new(io::sink(), &start), Err(TraceError::Misuse(_))));
+
+    let mut file = Vec::new();
+    let mut writer = Writer::new(&mut file, &Start::default()).unwrap();
+    writer.mark(&Mark { time: 1, name: "short".into() }).unwrap();
+    let long = Mark { time: 2, name: "x".repeat(8 << 20) };
+    assert!(matches!(writer.mark(&long), Err(TraceError::Misuse(_))));
+    let mapped = Module { start: 0x1000, end: 0x2000, ..Module::default() };
+    let module = Module { path: long.name, ..mapped.clone() };
+    assert!(matches!(writer.module(module), Err(TraceError::Misuse(_))));
+    // Refused calls have no effect.
+    assert_eq!(writer.module(mapped).unwrap(), 0);
+    writer.finish(Outcome::default()).unwrap();
+    let mut reader = Reader::from_bytes(file).unwrap();
+    while reader.read(&mut Vec::new()).unwrap() {}
+    assert_eq!((reader.tables().marks.len(), reader.tables().modules.len()), (1, 1));
 }
 
 /// A disk with space for some bytes.

@@ -9,7 +9,7 @@ mod stacks;
 pub(crate) use self::{
     module::Change,
     reader::TableReader,
-    rows::{Row, Rows},
+    rows::{ROWS, Row, Rows},
     stacks::NodeWriter,
 };
 pub use self::{

@@ -2,8 +2,12 @@
 
 use crate::file::{
     bytes::{Bytes, put, put_text},
+    format::TEXT_LIMIT,
     section::Kind,
 };
+
+/// Bytes of rows that are written at once, unless a block of events comes before that many are collected.
+pub(crate) const ROWS: usize = 1 << 20;
 
 /// A row of a table.
 pub(crate) trait Row: Sized {
@@ -25,10 +29,17 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Adds a row.
-    pub(crate) fn push(&mut self, row: &impl Row) {
+    /// Adds a row, unless it is so long that a section with it might exceed [`TEXT_LIMIT`]; returns whether it did.
+    pub(crate) fn push(&mut self, row: &impl Row) -> bool {
+        let before = self.bytes.len();
         row.put(&mut self.bytes);
-        self.count += 1;
+        let fits = self.bytes.len() - before <= TEXT_LIMIT - ROWS;
+        if fits {
+            self.count += 1;
+        } else {
+            self.bytes.truncate(before);
+        }
+        fits
     }
 }
 
@@ -39,9 +50,10 @@ pub struct Thread {
     pub number: u32,
     /// Its name; empty if unknown.
     pub name: String,
-    /// Nanoseconds from the start of recording until it started; 0 if it started before.
+    /// Nanoseconds from the start of recording until it started, or until its first event if only that is known; 0 if it
+    /// started before.
     pub started: u64,
-    /// Nanoseconds from the start of recording until it ended, if it did.
+    /// Nanoseconds from the start of recording until it ended, if it did as far as known.
     pub ended: Option<u64>,
 }
 
