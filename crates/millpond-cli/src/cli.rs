@@ -22,7 +22,8 @@ pub(crate) struct Arguments {
 /// Shown below the help of all that run a program.
 const EXIT_CODES: &str = "\
 Exit codes: `record` and `try` exit as the program does (with 128 + N if signal N ended it), or with 127 if it was not \
-found, 126 if it cannot be run, and 125 if millpond itself failed. `replay` exits with 0, or with 125 if it failed.\n\n\
+found, 126 if it cannot be run, and 125 if millpond itself failed. The other commands exit with 0, or with \
+125 if they failed.\n\n\
 Progress is not shown if the variable MILLPOND_NO_PROGRESS is set.";
 
 /// Shown below the help of what names functions.
@@ -32,8 +33,9 @@ in the folders of --debug-dir, on servers with --debuginfod; and by symbol table
 kept in millpond/symbols in the directory for caches (XDG_CACHE_HOME).\n\n\
 A call site is the first function in a stack, from the inside, that does not allocate for others, as malloc, operator \
 new, containers of standard libraries and wrappers of malloc do. Its blocks are \"temporary\" (nine of ten are freed by \
-the next event of their thread), \"kept\" (half or more are never freed), \"short\" (half of those freed live for less than \
-a hundredth of the recording), or \"long\". A block belongs to the site that allocated it, however often it is resized.";
+the next event of their thread), \"kept\" (half or more are live at the end of the recording), \"short\" (half of those \
+freed live for less than a hundredth of the recording), or \"long\". A block belongs to the site that allocated it, \
+however often it is resized.";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -59,9 +61,9 @@ pub(crate) enum Command {
     /// Remove the names from a trace, so that it can be given away.
     ///
     /// Paths, arguments, names of threads and marks, and the names and build ids of modules are replaced by hashes with a
-    /// random key that is not kept; addresses of code become offsets in modules, and process numbers and the time of the
-    /// recording are left out. Names and build ids of libraries that every system has (libc, libstdc++ …) are kept. The
-    /// new trace is searched for all texts of the old one before it gets its name.
+    /// random key that is not kept; addresses of code become offsets in modules, and process numbers, the time of the
+    /// recording and the reason why it stopped early are left out. Names and build ids of libraries that every system has
+    /// (libc, libstdc++ …) are kept. The new trace is searched for all texts of the old one before it gets its name.
     Anonymize(Anonymize),
     /// Record a program, replay its allocations, and tell whether pools would help.
     ///
@@ -77,22 +79,12 @@ pub(crate) struct Record {
     /// File for the trace. With -, the trace goes to standard output, and the program's own output to standard error.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
-    /// Overwrite FILE if it exists.
-    #[arg(short, long)]
-    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) traces: Traces,
     /// Stop recording when its temporary files reach this size, such as 500M or 2G. They need 16 bytes per event, and
     /// lie in the directory TMPDIR. [default: half of the free space there]
     #[arg(long, value_name = "SIZE", value_parser = record::parse_size)]
     pub(crate) max_size: Option<u64>,
-    /// Process to keep, by its number or the name of its program; of several, the one with the most events.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) process: Option<String>,
-    /// Keep the traces of all other processes too, in files beside FILE whose names contain process and program.
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Leave the arguments of programs out of the trace.
-    #[arg(long)]
-    pub(crate) no_args: bool,
     /// Frames to record of the call stack of each allocation: full (up to 1,024), a number of frames, or caller, which is
     /// the address of the caller alone and costs least.
     #[arg(long, value_name = "FRAMES", default_value = "full", value_parser = record::parse_frames)]
@@ -106,6 +98,23 @@ pub(crate) struct Record {
     /// The program and its arguments.
     #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM ARGS")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Which traces of a recording are written, and what they contain.
+#[derive(Args)]
+pub(crate) struct Traces {
+    /// Overwrite FILE if it exists.
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Process to keep, by its number or the name of its program; of several, the one with the most events.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) process: Option<String>,
+    /// Keep the traces of all other processes too, in files beside FILE whose names contain process and program.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Leave the arguments of programs out of the trace.
+    #[arg(long)]
+    pub(crate) no_args: bool,
 }
 
 #[derive(Args)]
@@ -126,33 +135,19 @@ pub(crate) struct Recover {
     /// The directory of the recording: millpond-… in the directory for temporary files (TMPDIR).
     #[arg(value_name = "DIRECTORY")]
     pub(crate) directory: PathBuf,
-    /// Where the trace is written; - is standard output.
+    /// File for the trace; - is standard output.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
-    /// Overwrite FILE if it exists.
-    #[arg(short, long)]
-    pub(crate) force: bool,
-    /// Which process to keep: its number, or the name of its program; of several, the one with the most events.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) process: Option<String>,
-    /// Keep the traces of all other processes too, beside FILE, as FILE.PROCESS-NAME.mpt.
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Leave the arguments of programs out of the trace.
-    #[arg(long)]
-    pub(crate) no_args: bool,
+    #[command(flatten)]
+    pub(crate) traces: Traces,
 }
 
 #[derive(Args)]
 pub(crate) struct Replay {
-    /// A trace made by `millpond record`.
-    #[arg(value_name = "FILE")]
-    pub(crate) trace: PathBuf,
+    #[command(flatten)]
+    pub(crate) input: Input,
     #[command(flatten)]
     pub(crate) settings: Settings,
-    /// Print JSON. JSON.md in the sources describes its fields.
-    #[arg(long)]
-    pub(crate) json: bool,
     /// Check the allocators instead of measuring them: fill every block, and compare its contents when it is resized or
     /// freed.
     #[arg(long)]
@@ -161,14 +156,21 @@ pub(crate) struct Replay {
 
 #[derive(Args)]
 pub(crate) struct Show {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+/// The trace to report on, and the form of the report.
+#[derive(Args)]
+pub(crate) struct Input {
     /// A trace made by `millpond record`.
     #[arg(value_name = "FILE")]
     pub(crate) trace: PathBuf,
-    /// Print JSON. Its fields are described in JSON.md, which comes with the sources.
+    /// Print JSON. JSON.md in the sources describes its fields.
     #[arg(long)]
     pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) places: Places,
 }
 
 #[derive(Args)]
@@ -176,10 +178,10 @@ pub(crate) struct Anonymize {
     /// A trace made by `millpond record`.
     #[arg(value_name = "FILE")]
     pub(crate) trace: PathBuf,
-    /// Where the new trace goes.
-    #[arg(short, long, value_name = "FILE")]
+    /// File for the new trace.
+    #[arg(short, long, value_name = "OUTPUT")]
     pub(crate) output: PathBuf,
-    /// Overwrite an existing file.
+    /// Overwrite OUTPUT if it exists.
     #[arg(short, long)]
     pub(crate) force: bool,
 }
@@ -197,7 +199,7 @@ pub(crate) struct Places {
 
 #[derive(Args)]
 pub(crate) struct Try {
-    /// Keep the trace in this file.
+    /// Keep the trace in this file, with call stacks.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Overwrite FILE if it exists.

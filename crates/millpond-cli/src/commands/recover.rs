@@ -11,7 +11,8 @@ use crate::{
 
 /// Runs the command.
 pub(crate) fn run(arguments: cli::Recover) -> Result<ExitCode> {
-    let cli::Recover { directory, output, force, process, all, no_args } = arguments;
+    let cli::Recover { directory, output, traces } = arguments;
+    let cli::Traces { force, process, all, no_args } = traces;
     let stacks = StackOptions::default();
     let options =
         Options { command: Vec::new(), output, force, max_size: None, process, all, no_args, stacks };

@@ -10,21 +10,23 @@ use crate::{analysis::Study, cli, report, terminal, trace};
 
 /// Runs the command.
 pub(crate) fn run(arguments: cli::Replay) -> Result<ExitCode> {
-    let mut reader = trace::open(&arguments.trace)?;
-    let name = arguments.trace.display().to_string();
+    let path = &arguments.input.trace;
+    let mut reader = trace::open(path)?;
+    let name = path.display().to_string();
     terminal::print(&report_on(&mut reader, arguments).context(name)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Returns the result of replaying a trace, in the requested format.
 fn report_on(reader: &mut Reader, arguments: cli::Replay) -> Result<String> {
+    let has_json = arguments.input.json;
     if arguments.verify {
         let study = Study::new(reader, &arguments.settings)?;
         let verified = study.verify(reader, &arguments.settings)?;
-        let json = arguments.json.then(|| report::verified_json(&study, &verified)).transpose()?;
+        let json = has_json.then(|| report::verified_json(&study, &verified)).transpose()?;
         return Ok(json.unwrap_or_else(|| report::verified_text(&study, &verified)));
     }
     let analysis = analyze(reader, arguments.settings, None)?;
-    let json = arguments.json.then(|| report::json(&analysis)).transpose()?;
+    let json = has_json.then(|| report::json(&analysis)).transpose()?;
     Ok(json.unwrap_or_else(|| report::text(&analysis)))
 }

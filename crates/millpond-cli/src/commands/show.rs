@@ -15,8 +15,9 @@ pub(crate) fn run(arguments: cli::Show) -> Result<ExitCode> {
         !places.debuginfod || servers_are_known,
         "--debuginfod needs the addresses of servers in DEBUGINFOD_URLS"
     );
-    let mut reader = trace::open(&arguments.trace)?;
-    let name = arguments.trace.display().to_string();
+    let path = &arguments.input.trace;
+    let mut reader = trace::open(path)?;
+    let name = path.display().to_string();
     terminal::print(&report_on(&mut reader, &arguments).context(name)?)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -24,5 +25,9 @@ pub(crate) fn run(arguments: cli::Show) -> Result<ExitCode> {
 /// Returns what is in a trace, in the requested format.
 fn report_on(reader: &mut Reader, arguments: &cli::Show) -> Result<String> {
     let overview = profile::overview(reader, &arguments.places)?;
-    if arguments.json { Ok(report::overview_json(&overview)?) } else { Ok(report::overview_text(&overview)) }
+    if arguments.input.json {
+        Ok(report::overview_json(&overview)?)
+    } else {
+        Ok(report::overview_text(&overview))
+    }
 }
