@@ -12,7 +12,7 @@ use crate::{
 pub(crate) fn text(report: &Report, output: &Path) -> String {
     let Report { replaced, kept, searched, patterns } = report;
     let mut text = format!(
-        "{}: {} replaced by hashes, whose key is gone\n\
+        "{}: {} replaced by hashes with a key that is not kept, or left out\n\
          searched {} for {} and parts of texts: none is left\n",
         output.display(),
         counted(*replaced as u64, "text"),

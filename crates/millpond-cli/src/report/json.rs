@@ -37,9 +37,9 @@ struct Verified<'a> {
 pub(super) struct Trace<'a> {
     program: &'a str,
     arguments: &'a [String],
-    process: u32,
-    parent: u32,
-    unix_ns: u64,
+    process: Option<u32>,
+    parent: Option<u32>,
+    unix_ns: Option<u64>,
     events: u64,
     allocations: u64,
     resizes: u64,
@@ -201,12 +201,13 @@ fn of_study(study: &Study) -> Trace<'_> {
 
 /// Describes a trace, with the number of calls that concern another thread's block.
 pub(super) fn trace<'a>(start: &'a Start, summary: &'a Summary, foreign_calls: u64) -> Trace<'a> {
+    let has_process = start.process > 0;
     Trace {
         program: &start.program,
         arguments: &start.arguments,
-        process: start.process,
-        parent: start.parent,
-        unix_ns: start.unix_ns,
+        process: has_process.then_some(start.process),
+        parent: has_process.then_some(start.parent),
+        unix_ns: (start.unix_ns > 0).then_some(start.unix_ns),
         events: summary.events,
         allocations: summary.allocations,
         resizes: summary.resizes,

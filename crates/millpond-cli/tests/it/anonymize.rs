@@ -192,6 +192,7 @@ fn what_the_program_did_is_kept() {
         summary
     };
     assert_eq!(facts(&before), facts(&after));
+    assert_eq!((after.summary().stopped.as_str(), after.summary().ending), ("", Ending::Stopped));
     assert_eq!((after.start().process, after.start().parent, after.start().unix_ns), (0, 0, 0));
     assert_eq!(after.start().arguments.len(), 4);
     let (old, new) = (before.tables(), after.tables());
