@@ -4,7 +4,7 @@ mod sites;
 mod tally;
 mod usage;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use millpond_trace::{Reader, Start, Summary, Thread, analysis::Analysis};
 
 use self::tally::Tally;
@@ -13,7 +13,7 @@ pub(crate) use self::{
     tally::{Phase, SizeUse, ThreadUse},
     usage::{Lifetime, Usage},
 };
-use crate::{cli, symbols::Names, trace};
+use crate::{cli, symbols::Names, terminal::Progress, trace};
 
 /// Everything about the use of memory in a trace, the largest first.
 pub(crate) struct Overview {
@@ -37,8 +37,12 @@ pub(crate) struct Overview {
 
 /// Reads a trace twice, and the files that have the names of its functions.
 pub(crate) fn overview(reader: &mut Reader, places: &cli::Places) -> Result<Overview> {
-    let analysis = Analysis::read(reader)?;
-    let Tally { mut sizes, threads, phases } = Tally::read(reader)?;
+    let (progress, all) = (Progress::new("reading the trace"), reader.summary().events);
+    let analysis = Analysis::read_with(reader, |done| progress.at(done, 2 * all))?;
+    ensure!(analysis.found_peak, "the trace's summary does not fit its events: record again");
+    let tally = Tally::read(reader, |done| progress.at(all + done, 2 * all))?;
+    drop(progress);
+    let Tally { mut sizes, threads, phases } = tally;
     let tables = reader.tables();
     let names = Names::new(tables, places);
     let sites = sites::sites(&analysis, &tables.stacks, &names);

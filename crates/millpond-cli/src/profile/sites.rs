@@ -135,7 +135,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Follows the callers of the first telling functions outwards as long as at least so many allocations come through
+    /// Follows the callers of the first telling functions outwards as long as at least `least` allocations come through
     /// one function, and returns the names on the way, if several functions call the last of them.
     fn wrappers(&self, least: u64) -> Vec<u32> {
         let skipped = |used: &Stack| self.telling(used.stack).map_or(0, |(skipped, _)| skipped);

@@ -16,7 +16,7 @@ pub(crate) struct SizeUse {
     pub(crate) size: u64,
     /// Allocations, counting resizes.
     pub(crate) allocations: u64,
-    /// Blocks of this size that are never freed.
+    /// Blocks of this size that are live at the end of the recording.
     pub(crate) live_blocks: u64,
     /// Blocks of this size live now, and the most of them at once.
     now: u64,
@@ -65,8 +65,9 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Reads a whole trace, whose tables must be complete: marks say where phases begin.
-    pub(super) fn read(reader: &mut Reader) -> Result<Self> {
+    /// Reads a whole trace, whose tables must be complete: marks say where phases begin. Calls `progress` after each block
+    /// of events with the number of events read so far.
+    pub(super) fn read(reader: &mut Reader, progress: impl Fn(u64)) -> Result<Self> {
         let summary = reader.summary();
         let tally = Self {
             sizes: Vec::new(),
@@ -81,7 +82,10 @@ impl Tally {
             phase: 0,
             live: 0,
         };
-        reader.visit(&mut counter)?;
+        reader.rewind()?;
+        while reader.visit_block(&mut counter)? {
+            progress(counter.tally.phases.iter().map(|phase| phase.allocations + phase.frees).sum());
+        }
         counter.advance(u64::MAX);
         let mut tally = counter.tally;
         tally.sizes.iter_mut().for_each(|size| size.live_blocks = size.now);
@@ -225,7 +229,7 @@ mod tests {
         writer.finish(Outcome { wall_ns: 100, ..Outcome::default() }).unwrap();
         let mut reader = Reader::from_bytes(file).unwrap();
         while reader.read(&mut Vec::new()).unwrap() {}
-        Tally::read(&mut reader).unwrap()
+        Tally::read(&mut reader, |_| ()).unwrap()
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(crate) struct Usage {
     pub(crate) resizes: u64,
     /// Bytes requested by them.
     pub(crate) bytes: u64,
-    /// Blocks never freed, and their bytes.
+    /// Blocks live at the end of the recording, and their bytes.
     pub(crate) live_blocks: u64,
     pub(crate) live_bytes: u64,
     /// Blocks live when most bytes of the program are live, and their bytes.
@@ -32,7 +32,7 @@ pub(crate) struct Usage {
     lifetimes: [u64; LIFETIMES_NS],
 }
 
-/// How long most blocks live.
+/// How long most blocks live, as far as they were recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Lifetime {
@@ -42,7 +42,7 @@ pub(crate) enum Lifetime {
     Short,
     /// Most live longer, and are freed.
     Long,
-    /// Half of them are never freed.
+    /// Half of them are live at the end of the recording.
     Kept,
 }
 
@@ -68,27 +68,34 @@ impl Usage {
         self.allocations - self.resizes
     }
 
-    /// Returns an upper bound of the lifetime of half of the blocks that were freed, at most twice as much as it is.
-    pub(crate) fn median_lifetime_ns(&self) -> Option<u64> {
+    /// Returns an upper bound of the lifetime of half of the blocks that were freed, in a recording of `wall_ns`
+    /// nanoseconds. It is at most twice as much as the median, except in the shortest and the longest class, for which it
+    /// is 256 ns and the whole recording.
+    pub(crate) fn median_lifetime_ns(&self, wall_ns: u64) -> Option<u64> {
         let freed: u64 = self.lifetimes.iter().sum();
         let mut count = 0;
         let class = self.lifetimes.iter().position(|&more| {
             count += more;
             freed > 0 && 2 * count >= freed
         });
-        class.map(|class| 1 << (8 + class))
+        let bound =
+            |class| if class + 1 < LIFETIMES_NS { 1 << (8 + class) } else { wall_ns.max(1 << (7 + class)) };
+        class.map(bound)
     }
 
-    /// Classifies the lifetimes in a recording of so many nanoseconds.
-    pub(crate) fn lifetime(&self, wall_ns: u64) -> Lifetime {
-        let share = |blocks: u64| blocks as f64 / self.blocks().max(1) as f64;
+    /// Classifies the lifetimes in a recording of `wall_ns` nanoseconds; returns `None` if no block was allocated, but
+    /// blocks of others were resized.
+    pub(crate) fn lifetime(&self, wall_ns: u64) -> Option<Lifetime> {
+        let share = |blocks: u64| blocks as f64 / self.blocks() as f64;
         let short = wall_ns as f64 * SHORT;
-        match self.median_lifetime_ns() {
+        let lifetime = match self.median_lifetime_ns(wall_ns) {
+            _ if self.blocks() == 0 => return None,
             _ if share(self.temporaries) >= NEARLY_ALL => Lifetime::Temporary,
             _ if share(self.live_blocks) >= MOST => Lifetime::Kept,
             Some(median) if (median as f64) < short => Lifetime::Short,
             _ => Lifetime::Long,
-        }
+        };
+        Some(lifetime)
     }
 }
 
@@ -96,7 +103,7 @@ impl Usage {
 mod tests {
     use super::*;
 
-    /// The use of 100 blocks, of which some are never freed, some temporary, and half of the rest freed within a
+    /// The use of 100 blocks, of which some are live at the end, some temporary, and half of the rest freed within a
     /// microsecond.
     fn usage(live_blocks: u64, temporaries: u64) -> Usage {
         let mut lifetimes = [0; LIFETIMES_NS];
@@ -107,16 +114,27 @@ mod tests {
 
     #[test]
     fn lifetimes_have_four_classes() {
-        assert_eq!(usage(10, 90).lifetime(100_000), Lifetime::Temporary);
-        assert_eq!(usage(50, 50).lifetime(100_000), Lifetime::Kept);
-        assert_eq!(usage(49, 49).lifetime(100_000), Lifetime::Short);
-        assert_eq!(usage(49, 49).lifetime(50_000), Lifetime::Long);
-        assert_eq!(Usage::default().lifetime(0), Lifetime::Long);
+        assert_eq!(usage(10, 90).lifetime(100_000), Some(Lifetime::Temporary));
+        assert_eq!(usage(50, 50).lifetime(100_000), Some(Lifetime::Kept));
+        assert_eq!(usage(49, 49).lifetime(100_000), Some(Lifetime::Short));
+        assert_eq!(usage(49, 49).lifetime(50_000), Some(Lifetime::Long));
+        let only_resizes = Usage { allocations: 50, resizes: 50, ..Usage::default() };
+        assert_eq!(only_resizes.lifetime(100_000), None);
     }
 
     #[test]
     fn the_median_is_a_bound() {
-        assert_eq!(usage(0, 0).median_lifetime_ns(), Some(512));
-        assert_eq!(usage(100, 0).median_lifetime_ns(), None);
+        assert_eq!(usage(0, 0).median_lifetime_ns(100_000), Some(512));
+        assert_eq!(usage(100, 0).median_lifetime_ns(100_000), None);
+    }
+
+    #[test]
+    fn the_longest_class_has_no_end() {
+        let mut lifetimes = [0; LIFETIMES_NS];
+        lifetimes[LIFETIMES_NS - 1] = 10;
+        let usage = Usage { allocations: 10, lifetimes, ..Usage::default() };
+        let two_hours = 7_200_000_000_000;
+        assert_eq!(usage.median_lifetime_ns(two_hours), Some(two_hours));
+        assert_eq!(usage.lifetime(two_hours), Some(Lifetime::Long));
     }
 }

@@ -10,8 +10,8 @@ pub(super) const BOLD: anstyle::Style = anstyle::Style::new().bold();
 /// Max number of characters of a command line that are shown.
 const LINE: usize = 100;
 
-/// Describes what was recorded, in a few lines. `threads` is a line about the threads.
-pub(super) fn recording(command_line: &str, summary: &Summary, threads: Option<String>) -> String {
+/// Describes what was recorded, in a few lines, with an additional one about the process or its threads.
+pub(super) fn recording(command_line: &str, summary: &Summary, more: Option<String>) -> String {
     let cpu = match summary.cpu_ns {
         0 => "CPU time unknown".into(),
         cpu => format!("{} of CPU time", units::time(cpu as f64)),
@@ -24,8 +24,8 @@ pub(super) fn recording(command_line: &str, summary: &Summary, threads: Option<S
         bytes(summary.peak_bytes as f64),
         counted(summary.peak_blocks, "block"),
     );
-    if let Some(threads) = threads {
-        let _ = writeln!(text, "{threads}");
+    if let Some(more) = more {
+        let _ = writeln!(text, "{more}");
     }
     for (number, what) in [
         (summary.unknown_frees, "frees or reallocs of blocks whose allocation was not recorded, left out"),
@@ -40,8 +40,9 @@ pub(super) fn recording(command_line: &str, summary: &Summary, threads: Option<S
         _ if !summary.stopped.is_empty() => {
             let _ = writeln!(text, "recording stopped because {}: the rest is missing", summary.stopped);
         }
-        Ending::Cut => text
-            .push_str("the program was killed, or ended without its exit handlers: its end may be missing\n"),
+        Ending::Cut => text.push_str(
+            "the program was killed, or ended without its exit handlers: what it did until then is recorded\n",
+        ),
         Ending::Full | Ending::Stopped => {
             text.push_str("recording stopped before the program did: the rest is missing\n")
         }
@@ -49,7 +50,7 @@ pub(super) fn recording(command_line: &str, summary: &Summary, threads: Option<S
     text
 }
 
-/// Shortens a line to at most so many characters and three dots.
+/// Shortens a line to at most `most` characters and three dots.
 pub(super) fn shortened(line: &str, most: usize) -> String {
     match line.char_indices().nth(most) {
         Some((end, _)) => format!("{}...", &line[..end]),

@@ -9,7 +9,7 @@ use super::{
     table,
 };
 use crate::{
-    profile::{Lifetime, Overview, Phase, Site, SizeUse, ThreadUse},
+    profile::{Lifetime, Overview, Phase, Site, SizeUse, ThreadUse, Usage},
     symbols::Function,
     trace,
     units::{self, bytes, count, counted, percent},
@@ -26,7 +26,7 @@ pub(crate) fn overview(overview: &Overview) -> String {
     let Overview { start, summary, threads, sizes, sites, phases, notes, .. } = overview;
     let wall = units::time(summary.wall_ns as f64);
     let process = match start.process {
-        // An anonymized trace does not say.
+        // Left out of an anonymized trace.
         0 => format!("recorded for {wall}"),
         process => format!("process {process}, child of {}; recorded for {wall}", start.parent),
     };
@@ -35,7 +35,8 @@ pub(crate) fn overview(overview: &Overview) -> String {
     sections.push(titled("Threads, by bytes", threads, |list| {
         table::render(&headings, list.iter().map(thread).collect())
     }));
-    let headings = ["size", "allocations", "share", "bytes", "most live", "never freed"];
+    let left = if summary.ending.is_complete() { "never freed" } else { "not yet freed" };
+    let headings = ["size", "allocations", "share", "bytes", "most live", left];
     sections.push(titled("Sizes, by allocations", sizes, |list| {
         table::render(&headings, list.iter().map(|size| self::size(size, summary.allocations)).collect())
     }));
@@ -90,19 +91,11 @@ fn size(size: &SizeUse, allocations: u64) -> Vec<String> {
 /// Formats a site in two lines: figures, and frames.
 fn site(number: u32, site: &Site, summary: &Summary) -> String {
     let usage = &site.usage;
-    let left = match usage.live_blocks {
-        0 => "none left at the end".into(),
-        blocks => {
-            format!("{} ({}) left at the end", counted(blocks, "block"), bytes(usage.live_bytes as f64))
-        }
-    };
     let mut text = format!(
-        "  {number:>2}  {} ({}) in {}, {} temporary, {left}: {}\n      ",
+        "  {number:>2}  {} ({}) in {}\n      ",
         bytes(usage.bytes as f64),
         percent(usage.bytes as f64 / summary.requested.max(1) as f64),
-        counted(usage.allocations, "allocation"),
-        percent(usage.temporaries as f64 / usage.blocks().max(1) as f64),
-        lifetime(usage.lifetime(summary.wall_ns)),
+        calls(usage, summary),
     );
     if site.frames.is_empty() {
         text.push_str("unknown callers");
@@ -116,6 +109,24 @@ fn site(number: u32, site: &Site, summary: &Summary) -> String {
         let _ = write!(text, ", through {}", brief(&through.name));
     }
     text + "\n"
+}
+
+/// Formats how often a site asked for memory, and what became of its blocks.
+fn calls(usage: &Usage, summary: &Summary) -> String {
+    let Some(lifetime) = usage.lifetime(summary.wall_ns) else {
+        return format!("{} of blocks of other sites", counted(usage.resizes, "resize"));
+    };
+    let when = if summary.ending.is_complete() { "at the end" } else { "when recording stopped" };
+    let left = match usage.live_blocks {
+        0 => "none".into(),
+        blocks => format!("{} ({})", counted(blocks, "block"), bytes(usage.live_bytes as f64)),
+    };
+    format!(
+        "{}, {} temporary, {left} left {when}: {}",
+        counted(usage.allocations, "allocation"),
+        percent(usage.temporaries as f64 / usage.blocks() as f64),
+        word(lifetime),
+    )
 }
 
 /// Formats a function with the name of its file and the line.
@@ -141,7 +152,7 @@ fn phase(phase: &Phase) -> Vec<String> {
     ]
 }
 
-fn lifetime(lifetime: Lifetime) -> &'static str {
+fn word(lifetime: Lifetime) -> &'static str {
     match lifetime {
         Lifetime::Temporary => "temporary",
         Lifetime::Short => "short",

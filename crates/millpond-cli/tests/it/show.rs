@@ -2,12 +2,12 @@
 
 use std::{
     collections::HashMap,
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
 };
 
-use millpond_trace::{At, FrameKind, Mark, Module, Reader, Thread};
+use millpond_trace::{At, Ending, FrameKind, Mark, Module, Outcome, Reader, Start, Thread, Writer};
 use object::{Object as _, ObjectSegment as _, ObjectSymbol as _};
 use serde_json::Value;
 
@@ -190,6 +190,34 @@ fn the_text_has_ten_of_everything() {
     assert_eq!((lines("Threads, by bytes (10 of 30)"), lines("Sizes, by allocations (10 of 30)")), (12, 12));
     assert_eq!(lines("Phases, tenths of the recording"), 12);
     assert!(text.contains("      unknown callers\n"), "{text}");
+}
+
+#[test]
+fn what_was_not_recorded_is_not_claimed() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("part.mpt");
+    let mut writer = Writer::new(File::create(&trace).unwrap(), &Start::default()).unwrap();
+    let mut at = |address| {
+        let stack = writer.node(0, address, FrameKind::Return).unwrap();
+        At { stack, ..At::default() }
+    };
+    let (allocates, resizes) = (at(0x1000), at(0x2000));
+    let slot = writer.allocate(allocates, 10, 0, false).unwrap();
+    writer.resize(resizes, slot, 1000).unwrap();
+    writer.finish(Outcome { wall_ns: 100, ending: Ending::Full, ..Outcome::default() }).unwrap();
+    let text = show(&trace, &[]);
+    for expected in [
+        "recording stopped before the program did: the rest is missing\n",
+        " not yet freed\n",
+        " in 1 resize of blocks of other sites\n",
+        "1 allocation, 0 % temporary, 1 block (1000 B) left when recording stopped: kept\n",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    let report = json(&trace, &[]);
+    let lifetimes = [0, 1].map(|site| &report["by_site"][site]["lifetime"]);
+    assert_eq!(lifetimes, [&Value::Null, &"kept".into()]);
+    assert_eq!(report["trace"]["process"], Value::Null);
 }
 
 #[test]
