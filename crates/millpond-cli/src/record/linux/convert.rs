@@ -77,9 +77,11 @@ pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> R
     converter.about(outside, image.number, &events.take_notes(), time).context(what)?;
     let ended = header.ended.load(Relaxed);
     let cut = if ended == 0 { Ending::Cut } else { Ending::Exited };
+    // A trace that stops early is only as long as its events.
+    let end = if reason.is_some() { stopped } else { ended };
     let (ending, reason) = reason.unwrap_or((cut, String::new()));
     let outcome = Outcome {
-        wall_ns: clock.nanoseconds(last.max(stopped).max(ended).saturating_sub(started)),
+        wall_ns: clock.nanoseconds(last.max(end).saturating_sub(started)),
         cpu_ns: image.cpu_ns(),
         ending,
         resources: resources(image, clock, count),

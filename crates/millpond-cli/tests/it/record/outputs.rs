@@ -115,6 +115,11 @@ fn signal_during_conversion_keeps_the_rest() {
     assert_eq!(output.status.code(), Some(128 + libc::SIGINT), "{text}");
     let Trace { summary, events, .. } = workshop.trace();
     assert_eq!((summary.ending, events.len() as u64), (Ending::Stopped, summary.events));
+    assert_eq!(
+        events.last().map(|event| event.time),
+        Some(summary.wall_ns),
+        "what follows is not in the trace"
+    );
     assert!(summary.events > 60_000 && summary.allocations < 1_500_000, "{}", summary.events);
     assert!(text.contains("is not complete: recording stopped because a signal (Ctrl-C)"), "{text}");
 }
