@@ -48,6 +48,13 @@ impl Default for StackOptions {
     }
 }
 
+impl StackOptions {
+    /// Returns the options for the address of the caller alone, which costs least.
+    pub(crate) fn callers() -> Self {
+        Self { frames: 0, ..Self::default() }
+    }
+}
+
 /// Max frames in a stack.
 const FULL: u32 = 1024;
 

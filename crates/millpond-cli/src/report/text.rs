@@ -124,6 +124,11 @@ fn outcomes(study: &Study, settings: &Settings, comparison: &Comparison) -> Stri
             mimalloc_version()
         );
     }
+    if cfg!(debug_assertions) {
+        text.push_str(
+            "This is a debug build of millpond, whose pools are slower than those of a release build.\n",
+        );
+    }
     if comparison.outcomes.iter().any(|outcome| outcome.peaks.is_empty()) {
         text.push_str(
             "Peak memory is unknown: this system does not let a process reset it (/proc/self/clear_refs).\n",

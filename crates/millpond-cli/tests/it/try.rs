@@ -45,7 +45,10 @@ fn started_process_is_judged_unless_another_is_named() {
         let output = try_in(folder.path(), &[&start[..], options, &["--"], &PARENT].concat());
         assert_eq!(output.status.code(), Some(0));
         let report = String::from_utf8(output.stderr).unwrap();
-        assert!(report.starts_with(&format!("millpond: judged is {judged} (process ")), "{report}");
+        assert!(
+            report.starts_with(&format!("millpond: this report is about {judged} (process ")),
+            "{report}"
+        );
         assert!(
             report.contains("millpond: 1 other process with ")
                 && report.contains(&format!("not kept: {other} (")),
@@ -70,7 +73,7 @@ fn program_that_replaces_the_shell_is_judged() {
     let output = try_in(folder.path(), &["--rounds", "1", "--", "sh", "-c", "exec sort /etc/services"]);
     let report = String::from_utf8(output.stderr).unwrap();
     assert!(
-        report.contains("millpond: judged is sort ") && report.contains("\nsort /etc/services\n"),
+        report.contains("millpond: this report is about sort ") && report.contains("\nsort /etc/services\n"),
         "{report}"
     );
 }

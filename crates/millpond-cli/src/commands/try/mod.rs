@@ -25,7 +25,8 @@ pub(crate) fn run(arguments: cli::Try) -> Result<ExitCode> {
     }
     let scratch = tempfile::tempdir().context("cannot make a directory for the trace")?;
     let path = output.clone().unwrap_or_else(|| scratch.path().join("try.mpt"));
-    let stacks = StackOptions::default();
+    // Only a trace that is kept needs stacks; without them, recording costs less.
+    let stacks = if output.is_some() { StackOptions::default() } else { StackOptions::callers() };
     let options = record::Options {
         command,
         output: path,
@@ -89,7 +90,7 @@ fn judge(
 fn notes(recording: &Recording, kept: bool) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(judged) = recording.chosen().filter(|_| !recording.others.is_empty()) {
-        lines.push(format!("judged is {} (process {})", judged.name, judged.start.process));
+        lines.push(format!("this report is about {} (process {})", judged.name, judged.start.process));
     }
     lines.extend(record::about(recording));
     if kept {
