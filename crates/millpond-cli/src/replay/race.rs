@@ -44,7 +44,7 @@ pub(super) fn batch(reader: &Reader) -> usize {
 /// The steps of a trace, batch by batch, for several passes. They are decoded once, if a file can hold them.
 pub(super) struct Source<'a> {
     reader: &'a mut Reader,
-    /// The lane of each thread.
+    /// The worker of each thread.
     workers: &'a [u16],
     events: Vec<Event>,
     bytes: Vec<u8>,
@@ -97,7 +97,7 @@ impl<'a> Source<'a> {
     }
 
     /// Sends a batch: the number of steps, then the steps of as many blocks of events as fit. Each step goes to the
-    /// lane of its thread. After the last step, batches are empty.
+    /// worker of its thread. After the last step, batches are empty.
     fn decode(&mut self, to: &mut ChildStdin) -> Result<()> {
         self.bytes.clear();
         self.bytes.extend_from_slice(&[0; COUNT]);

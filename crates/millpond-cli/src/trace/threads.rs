@@ -60,7 +60,7 @@ impl Watch {
     }
 }
 
-/// Assigns a lane to each thread: the lowest that is free; if all are taken, the one that becomes free first.
+/// Assigns a worker to each thread: the lowest that is free; if all are taken, the one that becomes free first.
 fn share_out(spans: &[(u64, u64)]) -> Vec<u16> {
     // Threads are numbered as they appear, so they are in the order of their first events.
     let mut ends: BTreeMap<u16, u64> = BTreeMap::new();

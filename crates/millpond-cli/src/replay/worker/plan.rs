@@ -46,9 +46,9 @@ pub(super) struct Planner {
     places: Places,
     /// The number of the stretch.
     stretch: u32,
-    /// The steps of all lanes, those of one lane side by side.
+    /// The steps of all workers, those of one worker side by side.
     plan: Vec<Planned>,
-    /// Where in the plan the steps of each lane start and end.
+    /// Where in the plan the steps of each worker start and end.
     ranges: Vec<(u32, u32)>,
 }
 
@@ -59,7 +59,7 @@ struct Last {
     stretch: u32,
     /// Where that step is in the plan,
     at: u32,
-    /// and its lane.
+    /// and its worker.
     worker: u16,
 }
 
@@ -85,7 +85,7 @@ impl Planner {
     }
 
     /// Returns the max number of places needed: one for each live block, for those vacated in a stretch, and for those
-    /// that lanes keep or have just received.
+    /// that workers keep or have just received.
     pub(super) fn places(slots: u32, workers: u16, length: usize) -> u32 {
         slots + (length + workers as usize * 2 * GROUP) as u32
     }
@@ -133,23 +133,23 @@ impl Planner {
         *last = Last { stretch: self.stretch, at, worker: worker as u16, ..*last };
     }
 
-    /// Returns what a lane does in this stretch.
+    /// Returns what a worker does in this stretch.
     pub(super) fn of(&self, worker: usize) -> &[Planned] {
         let (begin, end) = self.ranges[worker];
         &self.plan[begin as usize..end as usize]
     }
 }
 
-/// Vacant places: those of each lane, and those of no lane.
+/// Vacant places: those of each worker, and those of no worker.
 struct Places {
     /// The next place in the list, for each place.
     next: Vec<u32>,
-    /// The first place of each list, and its length; the last list is that of no lane.
+    /// The first place of each list, and its length; the last list is that of no worker.
     lists: Vec<(u32, usize)>,
 }
 
 impl Places {
-    /// Creates the lists with all places in that of no lane.
+    /// Creates the lists with all places in that of no worker.
     fn new(count: u32, workers: u16) -> Self {
         let next = (1..count).chain([NONE]).collect();
         let mut lists = vec![(NONE, 0); workers as usize + 1];
@@ -181,16 +181,16 @@ impl Places {
         }
     }
 
-    /// Takes a place for a lane: one that the lane vacated, or one that was vacant when the stretch started.
+    /// Takes a place for a worker: one that the worker vacated, or one that was vacant when the stretch started.
     fn take(&mut self, worker: usize) -> u32 {
         let common = self.lists.len() - 1;
         if self.lists[worker].1 == 0 {
             self.pass(common, worker, self.lists[common].1.saturating_sub(GROUP));
         }
-        self.pop(worker).expect("there are places for all blocks and for all that lanes keep")
+        self.pop(worker).expect("there are places for all blocks and for all that workers keep")
     }
 
-    /// Called between stretches: makes surplus places of lanes available to all.
+    /// Called between stretches: makes surplus places of workers available to all.
     fn settle(&mut self) {
         let common = self.lists.len() - 1;
         (0..common).for_each(|worker| self.pass(worker, common, GROUP));

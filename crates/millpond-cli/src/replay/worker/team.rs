@@ -57,9 +57,9 @@ struct Worker {
     begun: AtomicU64,
     /// Number of steps of this stretch that are done, as far as others wait for them.
     done: AtomicU32,
-    /// The lanes that wait for it, one bit each,
+    /// The workers that wait for it, one bit each,
     waiting: AtomicU64,
-    /// and the number of steps of another lane for which this one waits.
+    /// and the number of steps of another worker for which this one waits.
     wanted: AtomicU32,
 }
 
@@ -207,7 +207,7 @@ impl<'a, C: Contender + Sync> ThreadTeam<'a, C> {
         }
     }
 
-    /// Performs the steps of a lane, timed.
+    /// Performs the steps of a worker, timed.
     fn play(&self, number: usize) {
         // SAFETY: during a stretch, the plan is only read.
         let plan = unsafe { (*self.plan.0.get()).of(number) };
@@ -251,7 +251,7 @@ impl<'a, C: Contender + Sync> ThreadTeam<'a, C> {
         Ok(waited)
     }
 
-    /// Waits until the other lane has done this many steps. Returns the CPU time that this took, or `None` if a thread
+    /// Waits until the other worker has done this many steps. Returns the CPU time that this took, or `None` if a thread
     /// has failed, whose steps would never be done.
     #[cold]
     #[inline(never)]
@@ -272,7 +272,7 @@ impl<'a, C: Contender + Sync> ThreadTeam<'a, C> {
         (other.done.load(Acquire) >= count).then(|| process::cpu_time() - start)
     }
 
-    /// Records that a lane has done this many steps. Returns the CPU time of waking the lanes that waited for them.
+    /// Records that a worker has done this many steps. Returns the CPU time of waking the workers that waited for them.
     #[inline(always)]
     fn tell(&self, worker: &Worker, count: u32) -> u64 {
         worker.done.store(count, SeqCst);
