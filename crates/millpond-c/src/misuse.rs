@@ -42,7 +42,8 @@ fn listeners() -> MutexGuard<'static, SpinLock, Vec<Listener>> {
     LISTENERS.0.lock()
 }
 
-impl AtFork for Listeners {
+// SAFETY: there are no parts; what is unlocked is what `prepare` locks.
+unsafe impl AtFork for Listeners {
     fn prepare(&self) {
         mem::forget(self.0.lock());
     }

@@ -268,7 +268,8 @@ unsafe impl Allocator for Parent {
 }
 
 /// Does nothing: a parent is registered itself, because it may have several children.
-impl AtFork for Parent {}
+// SAFETY: there are no parts, and no method is overridden.
+unsafe impl AtFork for Parent {}
 
 /// Converts `MP_UNKNOWN` to `None`.
 fn known(number: usize) -> Option<usize> {

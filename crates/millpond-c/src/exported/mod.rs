@@ -82,7 +82,8 @@ impl<X: Export> Exported<X> {
     }
 }
 
-impl<X: Export> AtFork for Exported<X> {
+// SAFETY: all methods call the same ones of the inner allocator, which upholds the contract.
+unsafe impl<X: Export> AtFork for Exported<X> {
     fn prepare(&self) {
         if let Some(inner) = self.at_fork() {
             inner.prepare();

@@ -306,7 +306,8 @@ unsafe impl<S: Export> Allocator for WithOutsize<S> {
     }
 }
 
-impl<S: Export> AtFork for WithOutsize<S> {
+// SAFETY: there are no parts; what is unlocked is what `prepare` locks, and the shell upholds the contract.
+unsafe impl<S: Export> AtFork for WithOutsize<S> {
     fn prepare(&self) {
         if let Some(at_fork) = S::AT_FORK {
             at_fork(&self.shell).prepare();

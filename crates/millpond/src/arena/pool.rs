@@ -260,7 +260,8 @@ impl<M: Allocator + Reclaim + Inspect, F: Fn() -> M> Drop for PooledArena<'_, M,
     }
 }
 
-impl<M: Allocator, F> AtFork for ArenaPool<M, F> {
+// SAFETY: the part is a field, so it is the same in each call.
+unsafe impl<M: Allocator, F> AtFork for ArenaPool<M, F> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.idle);
     }

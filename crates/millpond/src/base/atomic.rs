@@ -150,7 +150,7 @@ pub(crate) struct UnsafeCell<T> {
     modelled: modelled::Modelled,
 }
 
-#[allow(unused, reason = "the door is complete, though not all of it is used")]
+#[allow(unused, reason = "all primitives are here, though not all are used")]
 impl<T> UnsafeCell<T> {
     pub(crate) const fn new(value: T) -> Self {
         Self {
@@ -193,7 +193,7 @@ pub(crate) use shuttle::{lazy_static, thread_local};
 /// loom takes the first use for the creation, so a model uses what it created before other threads do; otherwise it
 /// fails with a causality violation.
 #[cfg(all(test, loom))]
-#[allow(unused, unreachable_pub, reason = "the door is complete, though not all of it is used")]
+#[allow(unused, unreachable_pub, reason = "all primitives are here, though not all are used")]
 mod modelled {
     use std::{ops::Deref, sync::OnceLock};
 

@@ -30,7 +30,7 @@ impl<L> ForkSafe<L> {
 
 // SAFETY: the inner lock upholds the contract.
 unsafe impl<L: RawMutex> RawMutex for ForkSafe<L> {
-    #[allow(clippy::declare_interior_mutable_const, reason = "this is how a lock begins")]
+    #[allow(clippy::declare_interior_mutable_const, reason = "`RawMutex` requires an initial value")]
     const INIT: Self = Self(UnsafeCell::new(L::INIT));
 
     type GuardMarker = L::GuardMarker;

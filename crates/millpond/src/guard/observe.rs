@@ -237,7 +237,8 @@ impl<A: Reclaim, O> Reclaim for Observe<A, O> {
     }
 }
 
-impl<A: Allocator + AtFork, O> AtFork for Observe<A, O> {
+// SAFETY: the part is a field, so it is the same in each call.
+unsafe impl<A: Allocator + AtFork, O> AtFork for Observe<A, O> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.inner);
     }

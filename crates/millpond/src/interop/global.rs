@@ -12,8 +12,8 @@ use crate::traits::{Allocation, Allocator, AtFork};
 /// The chunks must not come from [`Heap`](crate::Heap), which *is* the global allocator, but from
 /// [`Pages`](crate::Pages), or from a [`StaticBuffer`](crate::StaticBuffer) if there is no operating system. The lock
 /// of the pool must not allocate either, on first use or when it is contended: this would recurse without end.
-/// [`ParkingLock`](crate::lock::ParkingLock), [`SpinLock`](crate::lock::SpinLock) and [`TicketLock`](crate::lock::TicketLock) never
-/// allocate; the mutexes of other crates may, on some systems or on all.
+/// [`ParkingLock`](crate::lock::ParkingLock), [`SpinLock`](crate::lock::SpinLock) and
+/// [`TicketLock`](crate::lock::TicketLock) never allocate; the mutexes of other crates may, on some systems or on all.
 ///
 /// ```standalone_crate
 /// use millpond::{Classes, Inspect, Locked, Pages, interop::Global};
@@ -96,7 +96,8 @@ unsafe impl<A: Allocator> GlobalAlloc for Global<A> {
     }
 }
 
-impl<A: AtFork> AtFork for Global<A> {
+// SAFETY: the part is a field, so it is the same in each call.
+unsafe impl<A: AtFork> AtFork for Global<A> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.0);
     }

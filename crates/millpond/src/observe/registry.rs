@@ -179,7 +179,9 @@ impl fmt::Debug for Registry {
 }
 
 /// Locks the registry, but not the pools: shared pools are registered for `fork` separately.
-impl AtFork for Registry {
+// SAFETY: there are no parts. What is unlocked is what `prepare` locks: entries do not change while the registry is
+// locked, and what was published by a publisher that has been dropped since is not reached again.
+unsafe impl AtFork for Registry {
     fn prepare(&self) {
         self.entries.prepare();
         // SAFETY: the current thread has locked it.

@@ -60,8 +60,8 @@ use crate::{
 ///   requests of the others have ended, for at most a tenth of a second.
 /// * *In a signal handler*: allowed if growing is allowed there. *After `fork`*: the child has an intact arena.
 ///
-/// There is no [`OomPolicy`](super::oom::OomPolicy): a policy might run in a signal handler, or make other threads wait. A
-/// caller that wants to free memory and retry can do so around `allocate`.
+/// There is no [`OomPolicy`](super::oom::OomPolicy): a policy might run in a signal handler, or make other threads
+/// wait. A caller that wants to free memory and retry can do so around `allocate`.
 ///
 /// # Invariants
 ///
@@ -398,7 +398,8 @@ unsafe impl<A: Allocator + Send> Send for AtomicLinear<A> {}
 // SAFETY: as above.
 unsafe impl<A: Allocator + Sync> Sync for AtomicLinear<A> {}
 
-impl<A: Allocator + AtFork> AtFork for AtomicLinear<A> {
+// SAFETY: the parts are fields, so they are the same in each call.
+unsafe impl<A: Allocator + AtFork> AtFork for AtomicLinear<A> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.growth_barrier);
         visit(&self.parent);

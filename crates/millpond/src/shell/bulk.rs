@@ -65,7 +65,7 @@ pub(super) fn allocate_many<R: WithPool, A: Allocator, O: OomPolicy>(
         if taken == places.len() {
             break;
         }
-        match ops::allocate(&mut pool, (parent, policy), layout) {
+        match ops::allocate_cold(&mut pool, layout, parent, policy).unpack() {
             Ok(block) => places[taken].write(block.cast()),
             Err(error) => {
                 // SAFETY: the first `taken` places were written, with blocks that are live and of this layout.

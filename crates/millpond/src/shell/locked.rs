@@ -21,8 +21,8 @@ use crate::{
 /// A pool behind a lock, and its parent: an [`Allocator`] that any number of threads share.
 ///
 /// The lock is held while the pool works, never while the parent is called. `L` is any [`lock_api::RawMutex`]; the
-/// default is `ParkingLock` with the feature `std`, whose waiting threads sleep, and [`SpinLock`](crate::lock::SpinLock)
-/// without it. Dropping the shell returns every chunk to the parent.
+/// default is `ParkingLock` with the feature `std`, whose waiting threads sleep, and
+/// [`SpinLock`](crate::lock::SpinLock) without it. Dropping the shell returns every chunk to the parent.
 ///
 /// Threads that find the pool empty at the same time each request memory from the parent. A thread that is refused
 /// because the parent gave its last memory to another thread waits for the outcome of that request, for at most a tenth
@@ -161,7 +161,8 @@ impl<P: RawPool, A: Allocator, L: RawMutex, O: OomPolicy> Reclaim for Locked<P, 
 
 delegate_inspect!([P: RawPool + Inspect, A: Allocator, L: RawMutex, O: OomPolicy] Locked<P, A, L, O>: |this| this.0);
 
-impl<P: RawPool, A: Allocator + AtFork, L: RawMutex, O: OomPolicy> AtFork for Locked<P, A, L, O> {
+// SAFETY: the parts are fields, so they are the same in each call.
+unsafe impl<P: RawPool, A: Allocator + AtFork, L: RawMutex, O: OomPolicy> AtFork for Locked<P, A, L, O> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.0.cell.pool);
         visit(&self.0.cell.growth_barrier);

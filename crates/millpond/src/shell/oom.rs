@@ -11,7 +11,7 @@ use crate::base::AllocError;
 ///
 /// ```
 /// use core::{alloc::Layout, cell::Cell};
-/// use millpond::{Allocator, Blocks, Fixed, Linear, Local, source::NullAllocator, oom::Retry};
+/// use millpond::{Allocator, Blocks, Fixed, Local, oom::Retry, source::NullAllocator};
 ///
 /// // A pool that has nothing, and a handler that looks twice before it gives up.
 /// let asked = Cell::new(0);

@@ -72,8 +72,8 @@ use crate::{
 ///   *After `fork`*: if the owner has forked, the child has an intact pool; otherwise its pool may be in the middle of
 ///   a change and must not be used.
 ///
-/// There is no [`OomPolicy`](super::oom::OomPolicy): one thread allocates, and if its parent has no more memory, it may free
-/// memory and retry by itself. Freeing never needs memory.
+/// There is no [`OomPolicy`](super::oom::OomPolicy): one thread allocates, and if its parent has no more memory, it may
+/// free memory and retry by itself. Freeing never needs memory.
 ///
 /// # Invariants
 ///
@@ -285,6 +285,11 @@ unsafe impl<C: Config, A: Allocator> Allocator for OwnerHandle<'_, C, A> {
         self.shell().may_deallocate(block, layout)
     }
 
+    unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        // SAFETY: the caller upholds the contract of `damage`, which is the same.
+        unsafe { self.shell().damage(block, layout) }
+    }
+
     unsafe fn grow_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller upholds the contract of `grow_in_place`, which is the same.
         unsafe { self.shell().grow_in_place(block, old, new) }
@@ -341,7 +346,9 @@ impl<C: Config, A: Allocator> Inspect for OwnerHandle<'_, C, A> {
     }
 }
 
-impl<C: Config, A: Allocator + AtFork> AtFork for RemoteFree<C, A> {
+/// For a parent that threads may share, because it is locked while the owner may be using it.
+// SAFETY: the part is a field, so it is the same in each call.
+unsafe impl<C: Config, A: Allocator + AtFork + Sync> AtFork for RemoteFree<C, A> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.shell.parent);
     }

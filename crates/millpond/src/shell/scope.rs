@@ -1,5 +1,5 @@
-//! Scopes of a [`Stack`](crate::Stack) in a shell, with or without guards, and blocks that are lent for the lifetime of a scope or an
-//! arena.
+//! Scopes of a [`Stack`](crate::Stack) in a shell, with or without guards, and blocks that are lent for the lifetime of
+//! a scope or an arena.
 //!
 //! A scope borrows its shell, or the enclosing scope, mutably: while it is open, nothing else can allocate from the
 //! stack, so everything allocated in between belongs to the scope. Its lifetime is known only to the closure, so

@@ -483,7 +483,8 @@ mod tests {
     }
 }
 
-impl<T, A: Allocator + AtFork, L: RawMutex> AtFork for SharedSlots<T, A, L> {
+// SAFETY: the parts are fields, so they are the same in each call.
+unsafe impl<T, A: Allocator + AtFork, L: RawMutex> AtFork for SharedSlots<T, A, L> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.free_lists);
         visit(&self.segments);

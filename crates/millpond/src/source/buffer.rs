@@ -121,4 +121,5 @@ crate::base::opaque_debug! {
     StaticBuffer [const SIZE: usize] StaticBuffer<SIZE>;
 }
 
-impl AtFork for Buffer<'_> {}
+// SAFETY: there are no parts, and no method is overridden.
+unsafe impl AtFork for Buffer<'_> {}

@@ -92,4 +92,5 @@ unsafe fn resize(heap: &Heap, block: NonNull<u8>, old: Layout, new: Layout) -> A
     handed_out(unsafe { alloc::alloc::realloc(block.as_ptr(), old, new.size()) }, new.size())
 }
 
-impl AtFork for Heap {}
+// SAFETY: there are no parts, and no method is overridden.
+unsafe impl AtFork for Heap {}

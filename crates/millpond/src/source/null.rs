@@ -29,4 +29,5 @@ unsafe impl Allocator for NullAllocator {
     unsafe fn deallocate(&self, _: NonNull<u8>, _: Layout) {}
 }
 
-impl AtFork for NullAllocator {}
+// SAFETY: there are no parts, and no method is overridden.
+unsafe impl AtFork for NullAllocator {}

@@ -152,4 +152,5 @@ unsafe impl Allocator for Pages {
     }
 }
 
-impl AtFork for Pages {}
+// SAFETY: there are no parts, and no method is overridden.
+unsafe impl AtFork for Pages {}

@@ -193,4 +193,5 @@ unsafe impl Allocator for ReservedRegion {
     }
 }
 
-impl AtFork for ReservedRegion {}
+// SAFETY: there are no parts, and no method is overridden.
+unsafe impl AtFork for ReservedRegion {}

@@ -229,4 +229,5 @@ unsafe impl Allocator for TunedPages {
     }
 }
 
-impl AtFork for TunedPages {}
+// SAFETY: there are no parts, and no method is overridden.
+unsafe impl AtFork for TunedPages {}

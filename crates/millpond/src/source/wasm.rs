@@ -69,4 +69,5 @@ unsafe impl Allocator for WasmPages {
     }
 }
 
-impl AtFork for WasmPages {}
+// SAFETY: there are no parts, and no method is overridden.
+unsafe impl AtFork for WasmPages {}

@@ -53,7 +53,8 @@ const YIELDS: usize = if cfg!(all(test, loom)) { 6 } else { 100 };
 const SLEEPS: usize = if cfg!(all(test, loom)) { 0 } else { 100 };
 
 /// In the child of a fork, the other threads do not exist, so their requests are forgotten.
-impl AtFork for GrowthBarrier {
+// SAFETY: there are no parts, and nothing is locked.
+unsafe impl AtFork for GrowthBarrier {
     unsafe fn child(&self) {
         self.change(InFlight::cleared);
     }

@@ -1,5 +1,5 @@
-//! Primitives for data that threads share: locks, links that are set once, reference counts, thread indices, slot states, free
-//! lists, the growth barrier. They do not depend on pools or shells.
+//! Primitives for data that threads share: locks, links that are set once, reference counts, thread indices, slot
+//! states, free lists, the growth barrier. They do not depend on pools or shells.
 
 pub(crate) mod cache_padded;
 pub(crate) mod growth_barrier;

@@ -18,11 +18,11 @@ use crate::base::atomic::{AtomicBool, AtomicUsize, Ordering, Parker, spin_loop, 
 /// no processor time from it, even if the waiter has a higher priority. If the lock is not contended, locking and
 /// unlocking take one atomic exchange, as with [`SpinLock`](crate::lock::SpinLock).
 ///
-/// It is not fair; [`TicketLock`](crate::lock::TicketLock) is. A waiter that falls asleep at the moment in which the lock
-/// becomes free may not be woken, and checks again after a millisecond. The lock never allocates, so it can be used in
-/// the program's [global allocator](crate::interop::Global). On systems where the standard library's mutexes allocate,
-/// such as macOS and NetBSD, waiters are not woken, but check again after 32 microseconds at first, and after at most a
-/// millisecond later.
+/// It is not fair; [`TicketLock`](crate::lock::TicketLock) is. A waiter that falls asleep at the moment in which the
+/// lock becomes free may not be woken, and checks again after a millisecond. The lock never allocates, so it can be
+/// used in the program's [global allocator](crate::interop::Global). On systems where the standard library's mutexes
+/// allocate, such as macOS and NetBSD, waiters are not woken, but check again after 32 microseconds at first, and after
+/// at most a millisecond later.
 ///
 /// ```
 /// use core::alloc::Layout;
@@ -86,7 +86,7 @@ impl<T: Orderings> RawParkingLock<T> {
 // SAFETY: `lock` returns only after the current thread has changed `held` from false to true, and only `unlock` changes
 // it back; Acquire and Release order the accesses of the holders.
 unsafe impl<T: Orderings> RawMutex for RawParkingLock<T> {
-    #[allow(clippy::declare_interior_mutable_const, reason = "this is how a lock begins")]
+    #[allow(clippy::declare_interior_mutable_const, reason = "`RawMutex` requires an initial value")]
     const INIT: Self = Self {
         held: AtomicBool::new(false),
         parked: AtomicUsize::new(0),
@@ -123,7 +123,7 @@ unsafe impl<T: Orderings> RawMutex for RawParkingLock<T> {
 
 // SAFETY: the inner lock upholds the contract.
 unsafe impl RawMutex for ParkingLock {
-    #[allow(clippy::declare_interior_mutable_const, reason = "this is how a lock begins")]
+    #[allow(clippy::declare_interior_mutable_const, reason = "`RawMutex` requires an initial value")]
     const INIT: Self = Self(RawMutex::INIT);
 
     type GuardMarker = GuardSend;

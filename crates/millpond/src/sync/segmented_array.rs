@@ -232,7 +232,8 @@ mod tests {
     }
 }
 
-impl<S, A: Allocator + AtFork> AtFork for SegmentedArray<S, A> {
+// SAFETY: the part is a field, so it is the same in each call.
+unsafe impl<S, A: Allocator + AtFork> AtFork for SegmentedArray<S, A> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.parent);
     }

@@ -210,8 +210,7 @@ mod per_thread {
     pub(crate) fn current_or_acquire() -> usize {
         if current() == 0 && !CURRENT.with(|current| current.acquiring.replace(true)) {
             let _ = LEASE.try_with(|lease| {
-                lease.0.set(ThreadIndex::acquire());
-                let index = lease.0.take();
+                let index = ThreadIndex::acquire();
                 set_current(index.as_ref().map_or(0, ThreadIndex::get));
                 lease.0.set(index);
             });

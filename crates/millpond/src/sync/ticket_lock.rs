@@ -15,8 +15,8 @@ use crate::base::atomic::{AtomicUsize, Ordering, spin_loop, yield_now};
 /// A thread waits for at most one use by each other thread, so a pool with a bounded worst case keeps a bounded one
 /// when it is shared: `Locked<Tlsf, A, TicketLock>` with `n` threads serves a request within `n` times the worst case
 /// of [`Tlsf`](crate::Tlsf), provided that it makes no request to its parent and no thread is preempted while it holds
-/// the lock. If there are more threads than cores, [`SpinLock`](crate::lock::SpinLock) has a higher throughput: a fair lock
-/// waits for the next thread in line even if that is not running.
+/// the lock. If there are more threads than cores, [`SpinLock`](crate::lock::SpinLock) has a higher throughput: a fair
+/// lock waits for the next thread in line even if that is not running.
 ///
 /// If the lock is not contended, locking and unlocking together take at most 8 instructions, one of them an atomic
 /// read-modify-write: `Locked<Blocks>` allocates in 14 and frees in 10, where `Local<Blocks>` takes 6 and 4 (counted by
@@ -101,7 +101,7 @@ unsafe impl<T: Orderings> RawMutex for RawTicketLock<T> {
 
 // SAFETY: the inner lock upholds the contract.
 unsafe impl RawMutex for TicketLock {
-    #[allow(clippy::declare_interior_mutable_const, reason = "this is how a lock begins")]
+    #[allow(clippy::declare_interior_mutable_const, reason = "`RawMutex` requires an initial value")]
     const INIT: Self = Self(RawMutex::INIT);
 
     type GuardMarker = GuardSend;

@@ -54,7 +54,8 @@ pub(crate) trait LinkTable {
 /// # Invariants
 ///
 /// * Following links from the head visits every free block once, and ends at [`NIL`].
-/// * The tag differs from its values before the last `2^INDEX_BITS - 1` removals (fewer if [`Orderings::TAG_BITS`] says so).
+/// * The tag differs from its values before the last `2^INDEX_BITS - 1` removals (fewer if [`Orderings::TAG_BITS`] says
+///   so).
 #[derive(Debug)]
 pub(crate) struct TreiberStack<T> {
     head: AtomicWord,

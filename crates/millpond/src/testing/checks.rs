@@ -28,7 +28,7 @@ pub(super) const ALL: &[(&str, Check)] = &[
     ("a_failed_resize_leaves_the_block", a_failed_resize_leaves_the_block),
     ("allocate_between_gives_at_least_the_least", allocate_between_gives_at_least_the_least),
     ("a_block_comes_back_whole_from_its_first_byte", a_block_comes_back_whole_from_its_first_byte),
-    ("exhaustion_harms_nobody", exhaustion_harms_nobody),
+    ("exhaustion_keeps_live_blocks", exhaustion_keeps_live_blocks),
 ];
 
 fn layout(size: usize, align: usize) -> Layout {
@@ -312,7 +312,7 @@ fn a_block_comes_back_whole_from_its_first_byte(allocator: &dyn Allocator, large
 }
 
 /// Allocates blocks until there are none, or very many; live blocks stay intact.
-fn exhaustion_harms_nobody(allocator: &dyn Allocator, largest: Layout) {
+fn exhaustion_keeps_live_blocks(allocator: &dyn Allocator, largest: Layout) {
     let mut oracle = Oracle::new(allocator);
     let mut taken = 0;
     while taken < 2000 && oracle.allocate(layout(part(largest, 2), 1), false).is_ok() {

@@ -265,7 +265,7 @@ impl<A: Allocator> Oracle<A> {
         let block = block.ok_or_else(|| Violation("a block lies at address zero".into()))?;
         let all = NonNull::slice_from_raw_parts(block, live.returned);
         unless(bytes(all).iter().any(|&byte| byte != live.stamp), || {
-            format!("somebody wrote into the {} bytes at {start:#x}", live.returned)
+            format!("the {} bytes at {start:#x} were overwritten", live.returned)
         })?;
         self.live.remove(&start);
         Ok((block, live))

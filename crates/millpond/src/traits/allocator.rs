@@ -166,8 +166,9 @@ pub unsafe trait Allocator {
         allocate_by_halving(self, least, preferred)
     }
 
-    /// Fills every place with a block for `layout`, or none of them. The default allocates one block after the other;
-    /// shells do it with one borrow or one lock.
+    /// Fills every place with a block for `layout`, or none of them. The default allocates one block after the other.
+    /// [`Local`](crate::Local) and [`Locked`](crate::Locked) take all free blocks that are at hand with one borrow or
+    /// one lock, [`LockFree`](crate::LockFree) with one exchange.
     ///
     /// # Errors
     ///
@@ -177,21 +178,13 @@ pub unsafe trait Allocator {
         layout: Layout,
         places: &mut [MaybeUninit<NonNull<u8>>],
     ) -> Result<(), AllocError> {
-        for place in 0..places.len() {
-            match self.allocate(layout) {
-                Ok(block) => places[place].write(block.cast()),
-                Err(error) => {
-                    // SAFETY: the places before this one were written, with blocks that are live and of this layout.
-                    unsafe { self.deallocate_many(assume_init_ref(&places[..place]), layout) };
-                    return Err(error);
-                }
-            };
-        }
-        Ok(())
+        // SAFETY: no place is taken yet.
+        unsafe { allocate_each(self, layout, places, 0) }
     }
 
-    /// Frees many blocks of one layout. The default frees one after the other; shells do it with one borrow or one
-    /// lock.
+    /// Frees many blocks of one layout. The default frees one after the other. [`Local`](crate::Local) and
+    /// [`Locked`](crate::Locked) do it with one borrow or one lock, unless they have to call their parent, and
+    /// [`LockFree`](crate::LockFree) with one exchange.
     ///
     /// # Safety
     ///
@@ -204,11 +197,35 @@ pub unsafe trait Allocator {
     }
 
     /// Returns whether small blocks are served here without waste, as by a heap. If so, pools begin with small chunks:
-    /// see [`ChunkRequest::enough`](crate::raw::ChunkRequest::enough). The default is false, which is right for sources of
-    /// whole pages and of bounded size.
+    /// see [`ChunkRequest::enough`](crate::raw::ChunkRequest::enough). The default is false, which is right for sources
+    /// of whole pages and of bounded size.
     fn is_fine_grained(&self) -> bool {
         false
     }
+}
+
+/// Fills the places from `taken` on, one after the other. On failure, frees the blocks in all places.
+///
+/// # Safety
+///
+/// The first `taken` places hold blocks of this layout that `allocator` has handed out and that are not in use.
+pub(crate) unsafe fn allocate_each<A: Allocator + ?Sized>(
+    allocator: &A,
+    layout: Layout,
+    places: &mut [MaybeUninit<NonNull<u8>>],
+    taken: usize,
+) -> Result<(), AllocError> {
+    for place in taken..places.len() {
+        match allocator.allocate(layout) {
+            Ok(block) => places[place].write(block.cast()),
+            Err(error) => {
+                // SAFETY: the places before this one hold blocks that are live, of this layout, and not in use.
+                unsafe { allocator.deallocate_many(assume_init_ref(&places[..place]), layout) };
+                return Err(error);
+            }
+        };
+    }
+    Ok(())
 }
 
 /// Tries to allocate `preferred` bytes, then half as many, and at last `least`: the default of

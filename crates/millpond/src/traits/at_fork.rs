@@ -7,9 +7,10 @@ use crate::base::{Mutex, lock_for_fork, reset_after_fork, unlock_after_fork};
 /// A value that can be locked while the process forks, so that the child gets it in a consistent state.
 ///
 /// The child of a `fork` has only one thread. Whatever other threads had locked stays locked, and whatever they were
-/// changing stays half changed, unless it is locked before the fork and unlocked after it, in both processes. These
-/// three methods do that for all locks of a value and of the parent that it owns. A parent behind a reference, an `Rc`
-/// or an `Arc` may have other children, so it has to be locked separately, after them.
+/// changing stays half changed, unless it is locked before the fork and unlocked after it, in both processes.
+/// [`prepare`](Self::prepare), [`parent`](Self::parent) and [`child`](Self::child) do that for all locks of a value and
+/// of the parent that it owns. A parent behind a reference, an `Rc` or an `Arc` may have other children, so it has to
+/// be locked separately, after them.
 ///
 /// Implemented by all shells, guards around allocators, sources and collections of this crate that threads can share.
 /// An allocator without locks of its own needs no methods in its implementation. `fork::install` arranges for the
@@ -22,9 +23,15 @@ use crate::base::{Mutex, lock_for_fork, reset_after_fork, unlock_after_fork};
 /// | [`LockFree`](crate::LockFree), [`AtomicLinear`](crate::shell::AtomicLinear), [`RemoteFree`](crate::shell::RemoteFree) | the whole pool, prepared or not | blocks that other threads had live |
 /// | [`SharedSlots`](crate::SharedSlots) | the whole collection | vacant slots that other threads had cached; a value that another thread was reading is not dropped |
 /// | guards around an allocator | their counts and tables | as behind the guard; counts may be off by calls that were in progress |
-pub trait AtFork {
+///
+/// # Safety
+///
+/// Each call of [`parts`](Self::parts) passes the same values to `visit`. After a call of `prepare`, one call of
+/// `parent` or `child` whose contract is upheld unlocks only what `prepare` has locked: a type that overrides one of
+/// the three methods and has parts or locks overrides the others accordingly.
+pub unsafe trait AtFork {
     /// Calls `visit` with each part of the value that has to be locked, such as its parent. A lock that a thread may
-    /// take while it holds another one comes after that one.
+    /// take while it holds another one comes after that one. By default, there are no parts.
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         let _ = visit;
     }
@@ -57,7 +64,8 @@ pub trait AtFork {
     }
 }
 
-impl<L: RawMutex, T> AtFork for Mutex<L, T> {
+// SAFETY: there are no parts; what is unlocked is what `prepare` locks.
+unsafe impl<L: RawMutex, T> AtFork for Mutex<L, T> {
     fn prepare(&self) {
         lock_for_fork(self);
     }
@@ -73,16 +81,24 @@ impl<L: RawMutex, T> AtFork for Mutex<L, T> {
     }
 }
 
-impl<A: ?Sized> AtFork for &A {}
+// SAFETY: there are no parts, and no method is overridden.
+unsafe impl<A: ?Sized> AtFork for &A {}
 
+// SAFETY: there are no parts, and no method is overridden.
 #[cfg(feature = "alloc")]
-impl<A: ?Sized> AtFork for alloc::rc::Rc<A> {}
+unsafe impl<A: ?Sized> AtFork for alloc::rc::Rc<A> {}
 
+// SAFETY: there are no parts, and no method is overridden.
 #[cfg(feature = "alloc")]
-impl<A: ?Sized> AtFork for alloc::sync::Arc<A> {}
+unsafe impl<A: ?Sized> AtFork for alloc::sync::Arc<A> {}
 
+// SAFETY: all methods call the same ones of the contents, which uphold the contract.
 #[cfg(feature = "alloc")]
-impl<A: AtFork + ?Sized> AtFork for alloc::boxed::Box<A> {
+unsafe impl<A: AtFork + ?Sized> AtFork for alloc::boxed::Box<A> {
+    fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
+        (**self).parts(visit);
+    }
+
     fn prepare(&self) {
         (**self).prepare();
     }

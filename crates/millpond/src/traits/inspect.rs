@@ -96,7 +96,8 @@ pub trait Inspect {
         Report::default()
     }
 
-    /// Returns all metrics at once: a shell does it with one borrow or one lock. As expensive as [`stats`](Self::stats).
+    /// Returns all metrics at once: a shell does it with one borrow or one lock. As expensive as
+    /// [`stats`](Self::stats).
     fn metrics(&self) -> Metrics {
         Metrics::new(self.stats(), self.largest_free(), self.report())
     }

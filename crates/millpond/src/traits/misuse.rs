@@ -1,8 +1,8 @@
 //! Misuse of a pool: what was found, and how it is reported.
 //!
 //! A pool and the guards around it call no hook themselves: a report waits until the shell asks for it, outside of
-//! every borrow and lock ([`PoolHooks::pending_report`](crate::raw::PoolHooks::pending_report)). Guards around allocators report
-//! at once.
+//! every borrow and lock ([`PoolHooks::pending_report`](crate::raw::PoolHooks::pending_report)). Guards around
+//! allocators report at once.
 
 use core::{alloc::Layout, fmt, panic::Location};
 
@@ -79,7 +79,8 @@ impl MisuseKind {
     }
 }
 
-/// The places in the program from which the calls came, as far as they were tracked: see [`Tracked`](crate::guard::Tracked).
+/// The places in the program from which the calls came, as far as they were tracked: see
+/// [`Tracked`](crate::guard::Tracked).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallSites {

@@ -18,7 +18,7 @@ mod raw_pool;
 mod report;
 
 pub use allocator::{Allocation, Allocator};
-pub(crate) use allocator::{allocate_by_halving, relocate};
+pub(crate) use allocator::{allocate_by_halving, allocate_each, relocate};
 pub use at_fork::AtFork;
 pub use chunk::{Chunk, ChunkRequest};
 pub(crate) use delegate::{delegate_allocator, delegate_inspect};

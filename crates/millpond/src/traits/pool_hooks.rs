@@ -31,8 +31,8 @@ pub trait PoolHooks {
         Ok(())
     }
 
-    /// Returns whether a call of [`deallocate`](crate::raw::RawPool::deallocate) would be performed: false if it would be
-    /// reported as misuse and prevented. The block is not accessed, whatever its address. Guards that write to freed
+    /// Returns whether a call of [`deallocate`](crate::raw::RawPool::deallocate) would be performed: false if it would
+    /// be reported as misuse and prevented. The block is not accessed, whatever its address. Guards that write to freed
     /// blocks ask first. The default is true, which is right for pools that do not detect misuse.
     fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
         let _ = (block, layout);

@@ -5,7 +5,8 @@ use super::{PoolStats, Report, Requested};
 /// Everything that is known about a pool at one moment: see [`Inspect::metrics`](crate::Inspect::metrics). Sizes are in
 /// bytes.
 ///
-/// A metric that nothing counts is `None`: for example, the total ever allocated, without [`Stats`](crate::guard::Stats).
+/// A metric that nothing counts is `None`: for example, the total ever allocated, without
+/// [`Stats`](crate::guard::Stats).
 ///
 /// ```
 /// use core::alloc::Layout;

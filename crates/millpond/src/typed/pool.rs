@@ -342,12 +342,14 @@ impl<T, M: Allocator + Reclaim> Reclaim for SharedPool<T, M> {
     }
 }
 
-impl<T, M: Allocator + AtFork> AtFork for Pool<T, M> {
+// SAFETY: the part is a field, so it is the same in each call.
+unsafe impl<T, M: Allocator + AtFork> AtFork for Pool<T, M> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.memory);
     }
 }
-impl<T, M: Allocator + AtFork> AtFork for SharedPool<T, M> {
+// SAFETY: the part is a field, so it is the same in each call.
+unsafe impl<T, M: Allocator + AtFork> AtFork for SharedPool<T, M> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.0);
     }

@@ -9,8 +9,8 @@ use std::{
 
 use fastrand::Rng;
 use millpond::{
-    AllocError, Allocator, Blocks, Buddy, Fixed, Inspect, Local, Magazine, Reclaim, SignPost, Tlsf,
-    guard::Checked, observe::MisuseKind, raw::RawPool,
+    AllocError, Allocator, Blocks, Buddy, Cached, Classes, Fixed, Inspect, Local, Magazine, Reclaim,
+    SignPost, Tlsf, guard::Checked, observe::MisuseKind, raw::RawPool, shell::RemoteFree,
 };
 
 use crate::misuse::{HERE, free, heard, kind, layout, take};
@@ -238,4 +238,39 @@ fn report_names_the_place() {
     }
     blocks.iter().for_each(|&block| free(&pool, block, 200));
     assert!(heard().is_empty());
+}
+
+/// A cache passes large requests through to its parent, which is asked as well.
+#[test]
+fn damage_of_a_parent_is_found_through_a_cache() {
+    fn play(pool: &impl Allocator) {
+        let blocks = [0; 3].map(|_| take(pool, 200_000));
+        let word = blocks[1].cast::<usize>();
+        // SAFETY: wrong on purpose. The word is the parent's own.
+        let before = unsafe { word.sub(1).replace(0) };
+        free(pool, blocks[1], 200_000);
+        assert_eq!(kind(), MisuseKind::Damaged { at: word.addr().get() - size_of::<usize>() });
+        // SAFETY: as above.
+        unsafe { word.sub(1).write(before) };
+        blocks.iter().for_each(|&block| free(pool, block, 200_000));
+        assert!(heard().is_empty());
+    }
+
+    let pool = Cached::new_in(Classes::new(), Local::new(SignPost::first_fit()));
+    play(&Checked::new(&pool).reporting(HERE));
+    play(&Checked::new(pool.handle()).reporting(HERE));
+}
+
+/// A write after free to the block that would be handed out next.
+#[test]
+fn damage_is_found_through_an_owner() {
+    let pool = RemoteFree::new(Blocks::<Fixed<64>>::new());
+    let owner = Checked::new(pool.try_own().expect("it has no owner")).reporting(HERE);
+    let blocks = [0; 2].map(|_| take(&owner, 64));
+    blocks.iter().for_each(|&block| free(&owner, block, 64));
+    // SAFETY: wrong on purpose. The block is free, and its first word is the address of the next one.
+    unsafe { blocks[1].cast::<usize>().write(0x1111_1111) };
+    take(&owner, 64);
+    assert!(owner.allocate(layout(64)).is_err());
+    assert!(matches!(kind(), MisuseKind::Damaged { .. }));
 }

@@ -205,7 +205,8 @@ impl<J: Accounting, A: Allocator + Reclaim> Reclaim for Accounted<J, A> {
     }
 }
 
-impl<J: Accounting, A: Allocator + AtFork> AtFork for Accounted<J, A> {
+// SAFETY: the part is a field, so it is the same in each call.
+unsafe impl<J: Accounting, A: Allocator + AtFork> AtFork for Accounted<J, A> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.inner);
     }

@@ -100,7 +100,8 @@ unsafe fn write(block: NonNull<u8>, size: usize, mask: u8) {
 /// Turns the bytes around a live block into those around a freed one.
 const FREED: u8 = u8::MAX;
 
-impl AtFork for Redzones {}
+// SAFETY: there are no parts, and no method is overridden.
+unsafe impl AtFork for Redzones {}
 
 // SAFETY: only bytes of the margins are accessed.
 unsafe impl BlockHooks for Redzones {

@@ -275,7 +275,8 @@ unsafe impl<K: SiteTracker> BlockHooks for BlockTable<K> {
     }
 }
 
-impl<K: SiteTracker> AtFork for BlockTable<K> {
+// SAFETY: the part is a field, so it is the same in each call.
+unsafe impl<K: SiteTracker> AtFork for BlockTable<K> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.state);
     }

@@ -81,7 +81,8 @@ impl<const ERASES: bool, X> Instrumented<Fill<ERASES>, X> {
     }
 }
 
-impl<const ERASES: bool> AtFork for Fill<ERASES> {}
+// SAFETY: there are no parts, and no method is overridden.
+unsafe impl<const ERASES: bool> AtFork for Fill<ERASES> {}
 
 // SAFETY: only bytes of the block are accessed.
 unsafe impl<const ERASES: bool> BlockHooks for Fill<ERASES> {

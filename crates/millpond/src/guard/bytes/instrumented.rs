@@ -369,7 +369,8 @@ impl<D: BlockHooks, A: Allocator + Reclaim> Reclaim for Instrumented<D, A> {
     }
 }
 
-impl<D: BlockHooks, A: Allocator + AtFork> AtFork for Instrumented<D, A> {
+// SAFETY: the parts are fields, so they are the same in each call.
+unsafe impl<D: BlockHooks, A: Allocator + AtFork> AtFork for Instrumented<D, A> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.hooks);
         visit(&self.inner);

@@ -389,7 +389,8 @@ impl<H: DelayedFreeHooks, A: Allocator + Reclaim, const N: usize> Reclaim for De
     }
 }
 
-impl<H: DelayedFreeHooks, A: Allocator + AtFork, const N: usize> AtFork for DelayedFree<H, A, N> {
+// SAFETY: the parts are fields, so they are the same in each call.
+unsafe impl<H: DelayedFreeHooks, A: Allocator + AtFork, const N: usize> AtFork for DelayedFree<H, A, N> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.ring);
         visit(&self.inner);

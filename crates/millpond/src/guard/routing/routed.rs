@@ -235,7 +235,8 @@ impl<R, A: Reclaim, B: Reclaim> Reclaim for Routed<R, A, B> {
     }
 }
 
-impl<R, A: Allocator + AtFork, B: Allocator + AtFork> AtFork for Routed<R, A, B> {
+// SAFETY: the parts are fields, so they are the same in each call.
+unsafe impl<R, A: Allocator + AtFork, B: Allocator + AtFork> AtFork for Routed<R, A, B> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.first);
         visit(&self.second);

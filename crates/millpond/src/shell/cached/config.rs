@@ -5,6 +5,7 @@ use core::marker::PhantomData;
 use lock_api::RawMutex;
 
 use crate::{
+    base::opaque_debug,
     shell::oom::{Fail, OomPolicy},
     sync::SpinLock,
 };
@@ -37,10 +38,22 @@ pub trait CacheConfig: private::Sealed {
 ///
 /// static POOL: Cached<Blocks<Fixed<64>>, Heap, CacheOptions<TicketLock>> = Cached::constant(Blocks::new(), Heap);
 /// ```
-#[derive(Clone, Copy, Debug)]
 pub struct CacheOptions<L = SpinLock, O = Fail, const WORDS: usize = MAX_WORDS> {
     policy: O,
     lock: PhantomData<fn() -> L>,
+}
+
+// Not derived: that would require the lock to implement these traits.
+impl<L, O: Clone, const WORDS: usize> Clone for CacheOptions<L, O, WORDS> {
+    fn clone(&self) -> Self {
+        Self::of(self.policy.clone())
+    }
+}
+
+impl<L, O: Copy, const WORDS: usize> Copy for CacheOptions<L, O, WORDS> {}
+
+opaque_debug! {
+    CacheOptions [L, O, const WORDS: usize] CacheOptions<L, O, WORDS>;
 }
 
 impl CacheOptions {

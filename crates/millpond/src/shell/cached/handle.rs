@@ -123,6 +123,11 @@ unsafe impl<P: SizeClasses, A: Allocator, C: CacheConfig> Allocator for Handle<'
         self.pool.may_deallocate(block, layout)
     }
 
+    unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
+        // SAFETY: the caller upholds the contract of `damage`, which is the same.
+        unsafe { self.pool.damage(block, layout) }
+    }
+
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
         // SAFETY: the caller upholds the contract of `grow`, which is that of `resize`.
         unsafe { self.pool.resize((self, || self.thread()), block, old, new) }

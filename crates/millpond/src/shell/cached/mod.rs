@@ -102,10 +102,10 @@ use crate::{
 ///
 /// # Cached blocks
 ///
-/// A magazine holds at most 126 blocks (see [`CacheOptions::words`]), and at most 64 KiB of them unless it holds a single block. From
-/// its first use of the pool on, a thread caches at most two magazines per size class. The blocks cached by a thread
-/// that has ended are inherited by the next thread that starts, because that thread gets its index. The total is
-/// therefore bounded by what the largest number of threads alive at one time can cache.
+/// A magazine holds at most 126 blocks (see [`CacheOptions::words`]), and at most 64 KiB of them unless it holds a
+/// single block. From its first use of the pool on, a thread caches at most two magazines per size class. The blocks
+/// cached by a thread that has ended are inherited by the next thread that starts, because that thread gets its index.
+/// The total is therefore bounded by what the largest number of threads alive at one time can cache.
 ///
 /// If the parent has no more memory, the request takes the blocks that its own thread caches in other size classes and
 /// those in the slots of unused thread indices, asks the other threads for theirs, and returns chunks without live
@@ -370,14 +370,19 @@ unsafe impl<P: SizeClasses, A: Allocator, C: CacheConfig> Allocator for Cached<P
     }
 
     fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        // A block of a class goes to a magazine, whatever its address is: no call is prevented.
+        layout.size() == 0
+            || self.class_map.class(layout).is_some()
+            || ops::may_deallocate(self.pool(), &self.parent, block, layout)
+    }
+
+    unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
         match self.class_map.class(layout) {
-            _ if layout.size() == 0 => true,
-            // A pool without marks never reports misuse, so its lock is not needed.
-            Some(_) if !P::REPORTS_LEAKS => true,
-            Some(class) => {
-                ops::may_deallocate(self.pool(), &self.parent, block, self.class_map.layout(class))
-            }
-            None => ops::may_deallocate(self.pool(), &self.parent, block, layout),
+            // The next block of a class comes from a magazine, if there is one: users do not reach these. The depot is
+            // not asked.
+            Some(_) => None,
+            // SAFETY: the caller upholds the contract of `damage`, which is the same.
+            None => unsafe { ops::damage(self.pool(), &self.parent, block, layout) },
         }
     }
 
@@ -469,7 +474,8 @@ impl<P: SizeClasses, A: Allocator, C: CacheConfig> Reclaim for Cached<P, A, C> {
     }
 }
 
-impl<P: SizeClasses, A: Allocator + AtFork, C: CacheConfig> AtFork for Cached<P, A, C> {
+// SAFETY: the parts are fields, so they are the same in each call.
+unsafe impl<P: SizeClasses, A: Allocator + AtFork, C: CacheConfig> AtFork for Cached<P, A, C> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.depot);
         visit(&self.caches);

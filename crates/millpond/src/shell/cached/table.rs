@@ -49,7 +49,8 @@ struct Header {
 }
 
 /// In the child of a fork, other threads have left their slots as they were, possibly in the middle of a change.
-impl<S: ClassMap> AtFork for ThreadTable<S> {
+// SAFETY: there are no parts, and nothing is locked.
+unsafe impl<S: ClassMap> AtFork for ThreadTable<S> {
     unsafe fn child(&self) {
         // SAFETY: the caller is the only thread.
         unsafe { self.reset_all_but(thread_index::current()) };

@@ -37,7 +37,7 @@ impl<T: Orderings> Numbered<T> {
     pub(super) fn grow<A: Allocator>(&self, parent: &A, block: Layout) -> Result<(), AllocError> {
         self.growth_barrier
             .request(|| {
-                let (arrival, _) = self.claim_gone(parent, block, &mut Next::default(), 1)?;
+                let (arrival, _) = self.request_blocks(parent, block, &mut Next::default(), 1)?;
                 self.publish(parent, block, arrival);
                 Ok(())
             })
@@ -67,7 +67,7 @@ impl<T: Orderings> Numbered<T> {
 
     /// Requests the blocks of one segment from the parent: at least `wanted`, unless fewer are planned. Returns the
     /// arrival and the number of blocks.
-    fn claim_gone<A: Allocator>(
+    fn request_blocks<A: Allocator>(
         &self,
         parent: &A,
         block: Layout,
@@ -187,7 +187,7 @@ impl<T: Orderings, A: Allocator> Reservation<'_, T, A> {
         let Self { pool, parent, block, next, .. } = self;
         let place = self.chunks.iter_mut().find(|place| place.is_none()).ok_or(AllocError::Exhausted)?;
         if let Some((arrival, blocks)) =
-            pool.growth_barrier.request(|| pool.claim_gone(*parent, *block, next, missing))?
+            pool.growth_barrier.request(|| pool.request_blocks(*parent, *block, next, missing))?
         {
             *place = Some(arrival);
             self.blocks += blocks;

@@ -18,11 +18,11 @@ use core::{alloc::Layout, mem::MaybeUninit, ptr::NonNull};
 use self::numbered::Numbered;
 use super::ops::RawResult;
 use crate::{
-    base::{AllocError, address, uninit::assume_init_ref},
+    base::{AllocError, address},
     pool::{BlockLayout, ConstBlockLayout, DynSize},
     source::DefaultParent,
     sync::ordering::Correct,
-    traits::{Allocation, Allocator, AtFork, Inspect},
+    traits::{Allocation, Allocator, AtFork, Inspect, allocate_each},
 };
 
 /// Blocks of one size that any number of threads share without a lock: an [`Allocator`] and therefore usable as a
@@ -92,8 +92,8 @@ use crate::{
 ///   If that cannot be ruled out, use [`Locked`](super::Locked), or a [`RemoteFree`](super::RemoteFree), which needs no
 ///   tag.
 ///
-/// There is no [`OomPolicy`](crate::oom::OomPolicy): a policy might run in a signal handler, or make other threads wait. A
-/// caller that wants to free memory and retry can do so around `allocate`.
+/// There is no [`OomPolicy`](crate::oom::OomPolicy): a policy might run in a signal handler, or make other threads
+/// wait. A caller that wants to free memory and retry can do so around `allocate`.
 ///
 /// # Costs
 ///
@@ -260,19 +260,9 @@ unsafe impl<S: BlockLayout, A: Allocator> Allocator for LockFree<S, A> {
         places: &mut [MaybeUninit<NonNull<u8>>],
     ) -> Result<(), AllocError> {
         let fits = self.block_layout.fits(layout);
-        let mut taken = if fits { self.pool.pop_many(self.block_layout.size(), places) } else { 0 };
-        while taken < places.len() {
-            match self.allocate(layout) {
-                Ok(block) => places[taken].write(block.cast()),
-                Err(error) => {
-                    // SAFETY: the first `taken` places were written, with blocks that are live and of this layout.
-                    unsafe { self.deallocate_many(assume_init_ref(&places[..taken]), layout) };
-                    return Err(error);
-                }
-            };
-            taken += 1;
-        }
-        Ok(())
+        let taken = if fits { self.pool.pop_many(self.block_layout.size(), places) } else { 0 };
+        // SAFETY: the first `taken` places were written, with blocks that are live and of this layout.
+        unsafe { allocate_each(self, layout, places, taken) }
     }
 
     /// Blocks are freed with one exchange.
@@ -299,7 +289,8 @@ impl<S: BlockLayout, A: Allocator> Drop for LockFree<S, A> {
     }
 }
 
-impl<S: BlockLayout, A: Allocator + AtFork> AtFork for LockFree<S, A> {
+// SAFETY: the parts are fields, so they are the same in each call.
+unsafe impl<S: BlockLayout, A: Allocator + AtFork> AtFork for LockFree<S, A> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.pool);
         visit(&self.parent);

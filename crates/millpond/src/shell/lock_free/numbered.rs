@@ -133,11 +133,11 @@ impl<T: Orderings> Numbered<T> {
         let mut returned = 0;
         if let Some(which) = trim::candidates(&self.free.0, &self.segments) {
             // A thread that finds no block meanwhile, neither here nor at the parent, waits for the end and retries.
-            let turn = self.growth_barrier.begin();
+            let ticket = self.growth_barrier.begin();
             // SAFETY: the chunk came from this parent, for this alignment, and is no longer in use.
             let return_chunk = |blocks| unsafe { return_chunk(parent, blocks, block.align()) };
             returned = trim::dismiss(&self.free.0, &self.segments, &which, return_chunk);
-            self.growth_barrier.end(turn, true);
+            self.growth_barrier.end(ticket, true);
         }
         self.trimming.end();
         returned
@@ -177,7 +177,8 @@ impl<T: Orderings> Numbered<T> {
 
 /// In the child of a fork, the other threads do not exist, so their requests are forgotten. The blocks they held are
 /// lost.
-impl<T: Orderings> AtFork for Numbered<T> {
+// SAFETY: there are no parts, and nothing is locked.
+unsafe impl<T: Orderings> AtFork for Numbered<T> {
     unsafe fn child(&self) {
         // SAFETY: this is the only thread of the child, as the caller guarantees.
         unsafe { self.growth_barrier.child() };

@@ -15,8 +15,8 @@ use crate::{
 
 const LAYOUT: Layout = Layout::new::<u64>();
 
-/// A parent with a limited number of chunks. Only requests of at most `MAX` bytes are counted: a lock-free pool requests the
-/// links of a segment apart from its blocks, and the model is about the blocks.
+/// A parent with a limited number of chunks. Only requests of at most `MAX` bytes are counted: a lock-free pool
+/// requests the links of a segment apart from its blocks, and the model is about the blocks.
 struct Few<const MAX: usize = { usize::MAX }>(AtomicUsize);
 
 // SAFETY: the chunks are the heap's, which keeps the contract.

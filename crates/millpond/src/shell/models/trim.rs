@@ -56,7 +56,8 @@ unsafe impl Allocator for Parent {
         if layout.size() != CHUNK {
             return Heap.allocate(layout);
         }
-        // (Not a swap, which writes where it fails: the model checker might take that write for a later one than it is.)
+        // (Not a swap, which writes where it fails: the model checker might take that write for a later one than it
+        // is.)
         if self.is_out.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return Err(AllocError::Exhausted);
         }

@@ -309,7 +309,8 @@ impl<L: RawMutex> SlotFreeLists<L> {
     }
 }
 
-impl<L: RawMutex> AtFork for SlotFreeLists<L> {
+// SAFETY: the parts are fields, so they are the same in each call.
+unsafe impl<L: RawMutex> AtFork for SlotFreeLists<L> {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.depot.0);
         visit(&self.growth_barrier);

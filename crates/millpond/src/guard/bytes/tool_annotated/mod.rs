@@ -232,7 +232,8 @@ unsafe impl DelayedFreeHooks for HeldAnnotations {
     }
 }
 
-impl AtFork for LiveAnnotations {
+// SAFETY: the part is a field, so it is the same in each call.
+unsafe impl AtFork for LiveAnnotations {
     fn parts(&self, visit: &mut dyn FnMut(&dyn AtFork)) {
         visit(&self.block_table);
     }
