@@ -134,9 +134,9 @@ fn again(reader: &Reader, events: &[Event]) -> Vec<Event> {
     read(file).expect("the writer wrote it").1
 }
 
-/// Builds a file from parts of the input. A part is two bytes of length and that much content: the summary, then sections, each
-/// with a part whose first byte says of which kind it is, the second how many rows a table has, and then its columns. A
-/// block of events has as many events as the column of shapes has bytes.
+/// Builds a file from parts of the input. A part is two bytes of length and that much content: the summary, then
+/// sections, each with a part whose first byte is its kind and whose second is the number of rows of a table, and then
+/// its columns. A block of events has as many events as the column of shapes has bytes.
 fn repaired(data: &[u8], version: u32) -> Vec<u8> {
     let mut rest = data;
     let mut part = || {

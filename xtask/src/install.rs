@@ -42,7 +42,7 @@ pub(crate) fn uninstall(arguments: &[&str]) -> Result<bool, String> {
     let files = manifest(&prefix);
     if files.is_empty() {
         return Err(format!(
-            "uninstall: {} does not exist, so nothing is known of",
+            "uninstall: {} does not exist: pass the prefix with which Millpond was installed",
             prefix.join(MANIFEST).display()
         ));
     }

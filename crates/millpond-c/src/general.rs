@@ -35,7 +35,7 @@ pub(crate) fn sensible(allocator: NonNull<mp_allocator>, size: usize, align: usi
 
 /// Makes an allocator report that a block, which may be null, was passed with a size or alignment that no block can
 /// have.
-fn refuse(allocator: NonNull<mp_allocator>, block: *mut c_void) {
+pub(crate) fn refuse(allocator: NonNull<mp_allocator>, block: *mut c_void) {
     if let Some(impossible) = member(allocator, |table| &table.impossible) {
         // SAFETY: the function is from this allocator's table, and uses only the address of the block.
         unsafe { impossible(allocator.as_ptr(), block) };

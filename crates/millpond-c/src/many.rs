@@ -6,7 +6,7 @@ use crate::{
     abi::*,
     array::{self, allocate_each, deallocate_each},
     error::{self, MpError},
-    general::{sensible, valid},
+    general::{refuse, sensible, valid},
     parent::{Parent, member},
 };
 
@@ -51,11 +51,13 @@ pub unsafe extern "C" fn mp_free_many(
     size: usize,
     align: usize,
 ) {
-    let Some(valid) = valid(allocator) else { return };
-    let Some(layout) = sensible(valid, size, align) else { return };
-    if blocks.is_null() {
-        return;
-    }
+    let Some(valid) = valid(allocator).filter(|_| !blocks.is_null()) else { return };
+    let Some(layout) = sensible(valid, size, align) else {
+        // SAFETY: the header requires `count` blocks.
+        return unsafe { array::blocks(blocks, count) }
+            .iter()
+            .for_each(|block| refuse(valid, block.as_ptr().cast()));
+    };
     if let Some(free_many) = member(valid, |table| &table.free_many) {
         // SAFETY: the function is from this allocator's table, and the header requires live blocks of it.
         return unsafe { free_many(allocator, blocks, count, layout.size(), layout.align()) };

@@ -20,6 +20,7 @@ use crate::{
     blocks::{ANY, shape, with_chunk_sizes},
     error::MpError,
     exported::{Created, Export, Exported},
+    misuse::no_detection,
     options::{PoolCommon, create, mp_blocks_options},
     parent::Parent,
 };
@@ -142,6 +143,9 @@ fn create_owned(options: &mp_blocks_options, mut common: PoolCommon) -> Created 
         return Err(MpError::unsupported(
             "mp_remote_free does not support sharing, free_list and checked: leave them 0",
         ));
+    }
+    if options.on_misuse.is_some() {
+        return Err(no_detection());
     }
     let shape = shape(options)?;
     common.make.default_align = shape.align();

@@ -27,7 +27,7 @@ pub(crate) struct Depot {
     partial: usize,
 }
 
-// SAFETY: the magazines in a depot belong to whoever holds its lock.
+// SAFETY: the magazines in a depot are accessed only by the thread that holds its lock.
 unsafe impl Send for Depot {}
 
 /// One cache line each, so that classes do not disturb one another.

@@ -1,4 +1,4 @@
-//! A `malloc` that detects every double, invalid, interior and unaligned free.
+//! A `malloc` that detects double, invalid, interior and unaligned frees.
 //!
 //! As the global allocator of a Rust program:
 //!

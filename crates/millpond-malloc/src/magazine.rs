@@ -121,7 +121,7 @@ impl Magazine {
 /// Magazines that no thread and no depot uses.
 struct Spares(Magazine);
 
-// SAFETY: the magazines belong to whoever holds the lock.
+// SAFETY: the magazines are accessed only by the thread that holds the lock.
 unsafe impl Send for Spares {}
 
 static SPARES: Mutex<SpinLock, Spares> = Mutex::const_new(SpinLock::INIT, Spares(Magazine::NONE));

@@ -136,7 +136,7 @@ const ENDED: usize = 1;
 /// Records of threads that have ended.
 struct Unused(*mut Side);
 
-// SAFETY: unused records belong to whoever holds the lock.
+// SAFETY: unused records are accessed only by the thread that holds the lock.
 unsafe impl Send for Unused {}
 
 static UNUSED: Mutex<SpinLock, Unused> = Mutex::const_new(SpinLock::INIT, Unused(null_mut()));

@@ -72,7 +72,8 @@ impl Debuginfod {
         }
         let url = format!("{}/buildid/{id}/debuginfo", url.trim_end_matches('/'));
         let mut answer = self.agent().get(url).call().map_err(|error| error.to_string())?;
-        let mut body = answer.body_mut().with_config().limit(u64::MAX).reader().take(self.max_size + 1);
+        let mut body =
+            answer.body_mut().with_config().limit(u64::MAX).reader().take(self.max_size.saturating_add(1));
         let mut save = || -> io::Result<u64> {
             fs::create_dir_all(folder)?;
             let mut file = tempfile::NamedTempFile::new_in(folder)?;

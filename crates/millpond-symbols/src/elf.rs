@@ -44,7 +44,7 @@ impl ElfFile {
         let (build_id, has_dwarf) = {
             let object = parse(&data)?;
             let build_id = object.build_id().ok().flatten().and_then(BuildId::new);
-            (build_id, section(&object, ".debug_info").is_some_and(|info| !info.is_empty()))
+            (build_id, has_content(&object, ".debug_info"))
         };
         Ok(Self { path: path.to_owned(), build_id, has_dwarf, data })
     }
@@ -89,6 +89,14 @@ pub(crate) fn section<'a>(object: &Object<'a>, name: &str) -> Option<Cow<'a, [u8
         _ => None,
     };
     unpacked.map(Cow::Owned)
+}
+
+/// Returns whether there is a section with content that [`section`] supports; reads only its headers.
+fn has_content(object: &Object<'_>, name: &str) -> bool {
+    let range = object.section_by_name(name).and_then(|section| section.compressed_file_range().ok());
+    range.is_some_and(|range| {
+        range.format != CompressionFormat::Unknown && (1..=SECTION_LIMIT).contains(&range.uncompressed_size)
+    })
 }
 
 /// Reads as many bytes as a section claims to have.

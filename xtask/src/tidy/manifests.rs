@@ -20,8 +20,8 @@ const FIELDS: &[&str] = &[
 /// The files beside the manifest.
 const FILES: &[&str] = &["README.md", "LICENSE-MIT", "LICENSE-APACHE"];
 
-/// Every crate in `crates/` that is published has what a registry requires, and the repository's address is written in one place, so that
-/// only one line changes when the placeholder is replaced.
+/// Every crate in `crates/` that is published has what a registry requires, and the repository's address is written in
+/// one place, so that only one line changes when the placeholder is replaced.
 pub(super) fn can_be_published(tree: &Tree<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let crates = tree.files.ending("Cargo.toml").filter(|(path, _)| path.starts_with("crates/"));

@@ -51,8 +51,8 @@ pub(crate) fn run(root: &Path) -> Result<bool, String> {
     }
     match findings.len() {
         0 => println!("tidy: no findings"),
-        1 => println!("tidy: 1 complaint"),
-        many => println!("tidy: {many} complaints"),
+        1 => println!("tidy: 1 finding"),
+        many => println!("tidy: {many} findings"),
     }
     Ok(findings.is_empty())
 }

@@ -302,9 +302,13 @@ pub(super) unsafe extern "C" fn free_many<X: Export>(
     // SAFETY: this function is only in tables of allocators of this type, and the header requires live blocks of this
     // allocator, size and alignment.
     unsafe {
-        let this = Exported::<X>::of(this);
-        if let Ok(layout) = this.layout(size, align) {
-            this.inner.deallocate_many(array::blocks(blocks, count), layout);
+        let (this, blocks) = (Exported::<X>::of(this), array::blocks(blocks, count));
+        match this.layout(size, align) {
+            Ok(layout) => this.inner.deallocate_many(blocks, layout),
+            Err(error) => {
+                error.note();
+                blocks.iter().for_each(|&block| this.refuse(block));
+            }
         }
     }
 }

@@ -44,6 +44,9 @@ static void blocks(uint32_t sharing, uint32_t free_list) {
     EXPECT(mp_blocks_alloc(pool) == block || free_list != MP_LIFO);
     HEARD(MP_WRONG_LAYOUT, mp_free(&pool->allocator, other, 64, 3));
     HEARD(MP_WRONG_LAYOUT, mp_free(&pool->allocator, other, SIZE_MAX, 0));
+    void *const many[] = {other};
+    HEARD(MP_WRONG_LAYOUT, mp_free_many(&pool->allocator, many, 1, 64, 3));
+    HEARD(MP_WRONG_LAYOUT, pool->allocator.table->free_many(&pool->allocator, many, 1, SIZE_MAX, 8));
     HEARD(MP_LEAK, mp_destroy(&pool->allocator));
     EXPECT(heard.detail == 2);
 }
@@ -175,5 +178,6 @@ int main(int count, char **arguments) {
     guards();
     outside();
     EXPECT(!mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .on_misuse = hear)));
+    EXPECT(!mp_remote_free_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .on_misuse = hear)));
     return 0;
 }

@@ -105,7 +105,7 @@ pub(crate) fn write_trace(path: &Path, fill: impl FnOnce(&mut Trace)) -> Summary
     write_trace_of(path, 0, fill)
 }
 
-/// Writes a trace of the same program, which was recorded for so many nanoseconds.
+/// Writes a trace of the same program, which was recorded for `wall_ns` nanoseconds.
 pub(crate) fn write_trace_of(path: &Path, wall_ns: u64, fill: impl FnOnce(&mut Trace)) -> Summary {
     let start = Start {
         program: "/opt/sample".into(),

@@ -93,7 +93,7 @@ fn the_first_server_that_has_it_is_asked_once() {
 }
 
 #[test]
-fn servers_are_not_asked_for_what_is_here_or_if_nobody_wants_them() {
+fn servers_are_not_asked_for_local_files_or_without_the_option() {
     let folder = tempfile::tempdir().unwrap();
     let (program, debug) = stripped(folder.path());
     let server = Server::new("/nothing".into(), Vec::new());

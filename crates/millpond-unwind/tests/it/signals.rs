@@ -8,7 +8,7 @@ type Here = extern "C" fn();
 type Stepwise = unsafe extern "C" fn(Here, Here, i64, i32, i32) -> i64;
 
 /// Returns a library for tests that interrupt each instruction; `None` where modules are found by a function that takes a
-/// lock: a handler that jumps away from it, or a second thread, would wait for ever.
+/// lock: a handler that jumps away from it, or a second thread, would wait forever.
 fn interrupted_program() -> Option<Library> {
     if std::env::var_os("WITHOUT_SEARCH").is_some() { None } else { program() }
 }

@@ -141,8 +141,8 @@ impl<P: RawPool, A: Allocator, O: OomPolicy> Local<P, A, O> {
     /// the pool has to search for such chunks: see the pool's documentation.
     ///
     /// Live blocks stay where they are, so this may be called at any time. It happens automatically, once per request,
-    /// before a request is refused because the parent has no more memory: memory that is free for blocks of one size is
-    /// thereby available for those of another.
+    /// before a request is refused because the parent has no more memory: memory that is free for blocks of one size
+    /// becomes available for those of another.
     pub fn trim(&self) -> usize {
         self.0.trim()
     }

@@ -14,10 +14,10 @@ use std::{
 
 use millpond_trace::raw::{DIRECTORY, FromBytes, Header, MAGIC, Sample, ThreadName};
 
-/// Names of threads and mappings are read in one of so many samples.
+/// Number of samples from one reading of thread names and mappings to the next.
 const DETAILS: u32 = 3;
 
-/// Mappings are read during one part in so many of the time, at most.
+/// Reading mappings takes at most the time divided by this.
 const MAPS_SHARE: u32 = 50;
 
 /// Samples all processes of a recording.
