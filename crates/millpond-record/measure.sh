@@ -1,5 +1,5 @@
 #!/bin/sh
-# What recording costs, and whether it counts right, on programs that nobody here wrote:
+# What recording costs, and whether it counts right, on programs that were not written for it:
 #
 #     crates/millpond-record/measure.sh [ROUNDS] [WORKLOADS]
 #

@@ -3,9 +3,10 @@
 use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, slice};
 
 use millpond::{
-    Allocator, Inspect, Reclaim,
+    AllocError, Allocator, Inspect, Local, Reclaim,
     observe::{InvariantError, PoolStats},
-    raw::Allocation,
+    raw::{Allocation, RawPool},
+    testing::TrackingParent,
 };
 
 /// Number of blocks that are allocated for each requested one.

@@ -8,9 +8,10 @@
 //! The layout of its output, and the code that writes it, are in `millpond_trace::raw`.
 //!
 //! **Built as an ordinary library it hooks nothing**: only with `--cfg millpond_preload` do the functions of `entry`,
-//! `operators`, `programs` and `confine` have the names `malloc`, `execve`, `prctl` and so on. The build script of `millpond-cli`
-//! does that, and embeds the result in the program `millpond`. It requires Linux on x86-64 or aarch64, because of
-//! assembly in `entry`, `operators`, `programs`, `thread` and `clock`; on other systems, this library is empty.
+//! `operators`, `programs`, `confine` and `unload` have the names `malloc`, `execve`, `prctl` and so on. The build script
+//! of `millpond-cli` does that, and embeds the result in the program `millpond`. It requires Linux on x86-64 or aarch64,
+//! because of assembly in `entry`, `operators`, `programs`, `thread`, `sys` and `clock`; on other systems, this library is
+//! empty.
 #![no_std]
 #![expect(unexpected_cfgs, reason = "`millpond_preload` is known to one build script only")]
 
@@ -27,7 +28,10 @@ pub const MARK_HEADER: &str = include_str!("../include/millpond_mark.h");
 mod linux;
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub use linux::{confine, entry, operators, programs, ticks, unload};
+pub use linux::{confine, entry, operators, programs, ticks};
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub use linux::unload;
 
 /// Ends the program. Required by the compiler, but never called: nothing in this library panics.
 #[cfg(all(millpond_preload, not(test)))]

@@ -13,8 +13,9 @@
 //! 5. `module`, `cfi` – the module that contains an address, and the rule in it; `rule` – how a step is taken.
 //!
 //! All state is in [`Process`] and [`Walker`], whose memory the owner provides, zeroed; that of nodes it provides by
-//! [`Host`]. The library does not allocate, panic, or wait for another thread, and works in signal handlers, even those
-//! that interrupt it on the same thread. A handler may also leave it by `siglongjmp`.
+//! [`Host`]. The library does not allocate or panic. Where the C library finds modules without a lock (see [`prepare`]), it
+//! does not wait for another thread either, and works in signal handlers, even those that interrupt it on the same thread.
+//! A handler may also leave it by `siglongjmp`.
 //!
 //! If a library is unloaded, another may take its place, with other code at the same addresses. The owner calls
 //! [`Process::forget_modules`] after each `dlclose`. Modules that the C library unloads on its own are noticed if an

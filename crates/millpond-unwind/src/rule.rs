@@ -3,7 +3,7 @@
 use crate::word;
 
 /// The address bits of [`Frame::ip`](crate::frame::Frame); the marks are above.
-pub(crate) const ADDRESS: u64 = (1 << 62) - 1;
+pub(crate) const ADDRESS: u64 = !(crate::GUESSED | crate::INTERRUPTED);
 
 /// The state of a frame: the address at which it continues, and the registers there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering::*};
 
-use super::process::control;
+use super::control::control;
 
 /// Whether the processor's counter must not be read in this process. Like all statics, kept by `fork`.
 static FORBIDDEN: AtomicBool = AtomicBool::new(false);

@@ -11,7 +11,7 @@ use core::{
 use super::{exec, hooks, log, recording};
 
 macro_rules! entries {
-    ($($name:ident($($argument:ty),*) $(-> $result:ty)?, [$x86_64:literal, $rbp:literal], [$aarch64:literal, $x29:literal];)*) => {
+    ($($name:ident($($argument:ty),*) $(-> $result:ty)?, [$x86_64:literal, $rbp:literal], $aarch64:literal;)*) => {
         $(
             /// Exported under this name only in the shared library: see the documentation of the crate.
             ///
@@ -26,25 +26,23 @@ macro_rules! entries {
                     concat!("mov ", $x86_64, ", rsp"), concat!("mov ", $rbp, ", rbp"), "jmp {}", sym hooks::$name
                 );
                 #[cfg(target_arch = "aarch64")]
-                naked_asm!(
-                    concat!("mov ", $aarch64, ", x30"), concat!("mov ", $x29, ", x29"), "b {}", sym hooks::$name
-                );
+                naked_asm!(concat!("mov ", $aarch64, ", x30"), "b {}", sym hooks::$name);
             }
         )*
     };
 }
 
 entries! {
-    malloc(usize) -> *mut c_void, ["rsi", "rdx"], ["x1", "x2"];
-    calloc(usize, usize) -> *mut c_void, ["rdx", "rcx"], ["x2", "x3"];
-    realloc(*mut c_void, usize) -> *mut c_void, ["rdx", "rcx"], ["x2", "x3"];
-    reallocarray(*mut c_void, usize, usize) -> *mut c_void, ["rcx", "r8"], ["x3", "x4"];
-    memalign(usize, usize) -> *mut c_void, ["rdx", "rcx"], ["x2", "x3"];
-    aligned_alloc(usize, usize) -> *mut c_void, ["rdx", "rcx"], ["x2", "x3"];
-    posix_memalign(*mut *mut c_void, usize, usize) -> c_int, ["rcx", "r8"], ["x3", "x4"];
-    valloc(usize) -> *mut c_void, ["rsi", "rdx"], ["x1", "x2"];
-    pvalloc(usize) -> *mut c_void, ["rsi", "rdx"], ["x1", "x2"];
-    free(*mut c_void), ["rsi", "rdx"], ["x1", "x2"];
+    malloc(usize) -> *mut c_void, ["rsi", "rdx"], "x1";
+    calloc(usize, usize) -> *mut c_void, ["rdx", "rcx"], "x2";
+    realloc(*mut c_void, usize) -> *mut c_void, ["rdx", "rcx"], "x2";
+    reallocarray(*mut c_void, usize, usize) -> *mut c_void, ["rcx", "r8"], "x3";
+    memalign(usize, usize) -> *mut c_void, ["rdx", "rcx"], "x2";
+    aligned_alloc(usize, usize) -> *mut c_void, ["rdx", "rcx"], "x2";
+    posix_memalign(*mut *mut c_void, usize, usize) -> c_int, ["rcx", "r8"], "x3";
+    valloc(usize) -> *mut c_void, ["rsi", "rdx"], "x1";
+    pvalloc(usize) -> *mut c_void, ["rsi", "rdx"], "x1";
+    free(*mut c_void), ["rsi", "rdx"], "x1";
 }
 
 /// Marks a point in time; see `include/millpond_mark.h`. Exported under this name only in the shared library.

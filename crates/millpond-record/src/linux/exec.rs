@@ -13,8 +13,8 @@ use millpond_trace::raw::{DIRECTORY, Exec, LOST_CHILD, SOME_CHILD};
 
 use super::{
     clock,
+    control::control,
     path::{self, Path},
-    process::control,
     real::{Text, Texts},
     recording,
     sys::{self, File, Quiet},
@@ -237,7 +237,8 @@ pub(crate) unsafe fn note(at: u64, process: Option<u32>, program: Text) -> Optio
 
 /// Marks a noted call as failed.
 pub(crate) fn take_back(note: Option<u32>) {
-    let (Some(number), quiet) = (note, Quiet::begin()) else { return };
+    let Some(number) = note else { return };
+    let quiet = Quiet::begin();
     if !quiet.may_call() {
         return;
     }

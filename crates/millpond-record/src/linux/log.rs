@@ -65,6 +65,7 @@ fn with_room(write: impl FnOnce(&mut StreamWriter)) {
 }
 
 /// Finds a stream for this thread, which has none, so that its stacks can be found too.
+#[cfg(target_arch = "x86_64")]
 #[cold]
 #[inline(never)]
 pub(crate) fn prepare() {

@@ -11,15 +11,16 @@
 //!   sandbox, where a system call could kill it.
 //! * `log` – writes events: a few loads and stores on the fast path; the slow path finds or makes room.
 //! * `recording` – whether this process is recorded, and the beginning and end of that; `watch` – the end of threads.
-//! * `stacks` – the stack of a call, by `millpond_unwind`.
+//! * `stacks` – the stack of a call, by `millpond_unwind`; its `memory` is that of processes and threads below it.
 //! * `unload` – notices when libraries are unloaded.
 //! * `process` – what a process owns: its files and streams; a child of `fork` begins anew; `reserve` – where its streams
 //!   continue when it cannot use files any more.
 //! * `sandbox` – whether system calls can be made; `thread` – the state of a thread; `real` – the functions behind the
-//!   hooks; `files`, `sys`, `path`, `clock` – the operating system.
+//!   hooks; `files`, `sys`, `path`, `clock` – the operating system; `control` – the page that all processes share.
 
 mod clock;
 pub mod confine;
+mod control;
 pub mod entry;
 mod exec;
 mod files;
@@ -36,6 +37,7 @@ mod sandbox;
 mod stacks;
 mod sys;
 mod thread;
+#[cfg(target_arch = "x86_64")]
 pub mod unload;
 mod watch;
 

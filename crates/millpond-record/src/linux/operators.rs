@@ -14,7 +14,7 @@ use core::{
     sync::atomic::{AtomicU32, Ordering::*},
 };
 
-use millpond_trace::raw::{self, Kind};
+use millpond_trace::raw::{self, ALIGNED, Kind, NEW, NEW_ARRAY, NOTHROW, SIZED};
 
 use super::{
     log,
@@ -24,13 +24,6 @@ use super::{
 
 /// An operator, whose arguments depend on its form.
 type Operator = unsafe extern "C" fn();
-
-/// Bits of a function's code: see `millpond_trace::Call`.
-const NEW: u8 = 1;
-const ARRAY: u8 = 2;
-const NOTHROW: u8 = 1 << 2;
-const SIZED: u8 = 1 << 3;
-const ALIGNED: u8 = 1 << 4;
 
 /// Defines operators: each calls its hook with its arguments and, as the fourth, the site of the call, and jumps to the
 /// real operator if the hook returns null.
@@ -70,7 +63,6 @@ macro_rules! operators {
                     "stp x0, x1, [sp, #-32]!",
                     "stp x2, x30, [sp, #16]",
                     "mov x3, x30",
-                    "mov x4, x29",
                     "bl {hook}",
                     "mov x9, x0",
                     "ldp x2, x30, [sp, #16]",
@@ -115,25 +107,25 @@ macro_rules! operators {
 
 operators! {
     _Znwm = new::<{ NEW }>;
-    _Znam = new::<{ ARRAY }>;
+    _Znam = new::<{ NEW_ARRAY }>;
     _ZnwmRKSt9nothrow_t = new::<{ NEW | NOTHROW }>;
-    _ZnamRKSt9nothrow_t = new::<{ ARRAY | NOTHROW }>;
+    _ZnamRKSt9nothrow_t = new::<{ NEW_ARRAY | NOTHROW }>;
     _ZnwmSt11align_val_t = new_aligned::<{ NEW | ALIGNED }>;
-    _ZnamSt11align_val_t = new_aligned::<{ ARRAY | ALIGNED }>;
+    _ZnamSt11align_val_t = new_aligned::<{ NEW_ARRAY | ALIGNED }>;
     _ZnwmSt11align_val_tRKSt9nothrow_t = new_aligned::<{ NEW | ALIGNED | NOTHROW }>;
-    _ZnamSt11align_val_tRKSt9nothrow_t = new_aligned::<{ ARRAY | ALIGNED | NOTHROW }>;
+    _ZnamSt11align_val_tRKSt9nothrow_t = new_aligned::<{ NEW_ARRAY | ALIGNED | NOTHROW }>;
     _ZdlPv = delete::<{ NEW }>;
-    _ZdaPv = delete::<{ ARRAY }>;
+    _ZdaPv = delete::<{ NEW_ARRAY }>;
     _ZdlPvm = delete::<{ NEW | SIZED }>;
-    _ZdaPvm = delete::<{ ARRAY | SIZED }>;
+    _ZdaPvm = delete::<{ NEW_ARRAY | SIZED }>;
     _ZdlPvRKSt9nothrow_t = delete::<{ NEW | NOTHROW }>;
-    _ZdaPvRKSt9nothrow_t = delete::<{ ARRAY | NOTHROW }>;
+    _ZdaPvRKSt9nothrow_t = delete::<{ NEW_ARRAY | NOTHROW }>;
     _ZdlPvSt11align_val_t = delete::<{ NEW | ALIGNED }>;
-    _ZdaPvSt11align_val_t = delete::<{ ARRAY | ALIGNED }>;
+    _ZdaPvSt11align_val_t = delete::<{ NEW_ARRAY | ALIGNED }>;
     _ZdlPvmSt11align_val_t = delete::<{ NEW | SIZED | ALIGNED }>;
-    _ZdaPvmSt11align_val_t = delete::<{ ARRAY | SIZED | ALIGNED }>;
+    _ZdaPvmSt11align_val_t = delete::<{ NEW_ARRAY | SIZED | ALIGNED }>;
     _ZdlPvSt11align_val_tRKSt9nothrow_t = delete::<{ NEW | ALIGNED | NOTHROW }>;
-    _ZdaPvSt11align_val_tRKSt9nothrow_t = delete::<{ ARRAY | ALIGNED | NOTHROW }>;
+    _ZdaPvSt11align_val_tRKSt9nothrow_t = delete::<{ NEW_ARRAY | ALIGNED | NOTHROW }>;
 }
 
 /// Allocates like `operator new` of the standard library; returns null if the real operator must do it.

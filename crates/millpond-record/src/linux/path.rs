@@ -59,6 +59,7 @@ impl Path {
     }
 
     /// Returns `DIRECTORY/live/NUMBER.maps.COPY`.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn maps(number: u32, copy: u32) -> Self {
         let mut path = Self::live(number, b".maps.");
         path.push_number(copy);

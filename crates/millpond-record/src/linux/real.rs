@@ -72,6 +72,7 @@ pub(crate) static PRCTL: Real<unsafe extern "C" fn(c_int, c_ulong, c_ulong, c_ul
 pub(crate) static SYSCALL: Real<
     unsafe extern "C" fn(c_long, usize, usize, usize, usize, usize, usize) -> c_long,
 > = Real::new(c"syscall");
+#[cfg(target_arch = "x86_64")]
 pub(crate) static DLCLOSE: Real<unsafe extern "C" fn(*mut c_void) -> c_int> = Real::new(c"dlclose");
 pub(crate) static EXECVE: Real<unsafe extern "C" fn(Text, Texts, Texts) -> c_int> = Real::new(c"execve");
 pub(crate) static EXECVPE: Real<unsafe extern "C" fn(Text, Texts, Texts) -> c_int> = Real::new(c"execvpe");

@@ -8,10 +8,10 @@ use core::{
 use millpond_trace::raw::{Control, MAGIC};
 
 use super::{
-    clock, files,
+    clock, control, files,
     path::{self, Directory, Path},
-    process::{self, Process},
-    real, reserve, stacks,
+    process::Process,
+    real, reserve,
     sys::{self, File, Quiet},
     watch,
 };
@@ -29,11 +29,16 @@ static PROCESS: AtomicPtr<Process> = AtomicPtr::new(null_mut());
 /// Returns whether nothing is to be recorded in this process, now or later.
 pub(crate) fn is_off() -> bool {
     match RECORDING.load(Acquire) {
-        // SAFETY: the pointer is set before `RECORDING`, and the memory is never unmapped.
-        YES => unsafe { (*PROCESS.load(Relaxed)).has_stopped() },
+        YES => process().is_none_or(Process::has_stopped),
         NO => true,
         _ => false,
     }
+}
+
+/// Returns the process, if there is a recording. It may have logged nothing so far, or have stopped.
+pub(crate) fn process() -> Option<&'static Process> {
+    // SAFETY: the memory is never unmapped, all zeros are valid, and all fields are atomic.
+    unsafe { PROCESS.load(Acquire).as_ref() }
 }
 
 /// Returns the process, if it is being recorded. The first call in a process starts recording.
@@ -50,8 +55,7 @@ pub(crate) fn running(quiet: &Quiet) -> Option<&'static Process> {
             return None;
         }
     }
-    // SAFETY: the memory is never unmapped, all zeros are valid, and all fields are atomic.
-    let process = unsafe { PROCESS.load(Relaxed).as_ref() }?;
+    let process = process()?;
     process.is_running(quiet.may_call()).then_some(process)
 }
 
@@ -82,32 +86,24 @@ unsafe fn set_up() -> u32 {
         control.sandboxed.fetch_add(1, Relaxed);
         return NO;
     }
-    process::join(control);
+    control::join(control);
     if !sys::has_clock() {
         clock::forbid(false);
     }
     reserve::map(control);
     real::prepare();
-    stacks::prepare(control);
-    PROCESS.store(process, Relaxed);
+    #[cfg(target_arch = "x86_64")]
+    super::stacks::prepare(control);
+    PROCESS.store(process, Release);
     YES
 }
 
 /// Makes all threads of this process read the clock of `millpond` from now on. The clock of the processor must still be
 /// readable.
 pub(crate) fn give_up_the_clock() {
-    // SAFETY: the memory is never unmapped, all zeros are valid, and all fields are atomic.
-    if let Some(process) = unsafe { PROCESS.load(Acquire).as_ref() } {
+    if let Some(process) = process() {
         clock::forbid(true);
         process.decline();
-    }
-}
-
-/// Adds ticks that this process has spent on finding stacks.
-pub(crate) fn add_stack_ticks(ticks: u64) {
-    // SAFETY: the memory is never unmapped, all zeros are valid, and all fields are atomic.
-    if let Some(process) = unsafe { PROCESS.load(Relaxed).as_ref() } {
-        process.add_stack_ticks(ticks);
     }
 }
 
@@ -129,8 +125,7 @@ pub(crate) fn end() {
         return;
     }
     let quiet = Quiet::begin();
-    // SAFETY: the memory is never unmapped, all zeros are valid, and all fields are atomic.
-    if let Some(process) = unsafe { PROCESS.load(Relaxed).as_ref() } {
+    if let Some(process) = process() {
         process.end(quiet.may_call());
     }
     drop(quiet);

@@ -9,8 +9,8 @@ use core::{
 use millpond_trace::raw::{Control, LIMIT, OVER, SANDBOX, UNIT, Window};
 
 use super::{
+    control::control,
     path::Path,
-    process::control,
     sys::{self, File},
 };
 

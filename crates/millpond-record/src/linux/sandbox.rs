@@ -1,6 +1,5 @@
 //! Whether the recorder may make system calls, for which a process may be killed in a sandbox. There, recording continues
-//! in the units of `reserve`. `confine` detects when a process
-//! enters a sandbox.
+//! in the units of `reserve`. `confine` detects when a process enters a sandbox.
 
 use core::sync::atomic::{AtomicU32, Ordering::*};
 

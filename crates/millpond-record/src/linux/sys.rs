@@ -156,6 +156,7 @@ impl File {
     }
 
     /// Reserves room in the file, which reads as zeros where nothing was written.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn reserve(&self, length: usize, offset: u64) -> Result<(), u32> {
         if offset + length as u64 > limit(libc::RLIMIT_FSIZE as usize) {
             return Err(libc::EFBIG as u32);

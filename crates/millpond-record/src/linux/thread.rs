@@ -7,6 +7,7 @@
 
 use millpond_trace::raw::StreamWriter;
 
+#[cfg(target_arch = "x86_64")]
 use super::stacks::Walker;
 
 /// The state of a thread. All zeros at the start of a thread; unchanged by `fork`.
@@ -15,6 +16,7 @@ pub(crate) struct Thread {
     /// The stream to which the thread logs; null if it has none.
     pub(crate) stream: *mut StreamWriter,
     /// What the stacks of this thread are found with; null if it has no stream, or no memory.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) walker: *const Walker,
     /// The process in which `number` was assigned, plus one.
     pub(crate) process: u32,
@@ -27,6 +29,7 @@ pub(crate) struct Thread {
     /// Whether the thread is looking up a real function.
     pub(crate) resolving: bool,
     /// Counts allocations, to do something extra at times.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) turn: u8,
     /// Whether the thread is changing its stream while its signals are not blocked.
     pub(crate) busy: bool,

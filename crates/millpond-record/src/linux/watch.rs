@@ -3,7 +3,7 @@
 use core::{
     ffi::c_void,
     mem::replace,
-    ptr::{null, null_mut},
+    ptr::null_mut,
     sync::atomic::{AtomicU32, Ordering::*},
 };
 
@@ -72,7 +72,10 @@ unsafe extern "C" fn end_of_thread(_: *mut c_void) {
 pub(crate) unsafe fn give_up_stream(thread: *mut Thread) {
     // SAFETY: the stream belongs to this thread until the last line here.
     unsafe {
-        (*thread).walker = null();
+        #[cfg(target_arch = "x86_64")]
+        {
+            (*thread).walker = core::ptr::null();
+        }
         let stream = replace(&mut (*thread).stream, null_mut());
         if let Some(stream) = stream.as_ref() {
             stream.taken.store(0, Release);

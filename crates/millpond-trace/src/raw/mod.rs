@@ -50,13 +50,13 @@ pub use self::{
         SOME_CHILD, STOP_AT, Sample, ThreadName, UNIT, Unloaded, VERSION, Window,
     },
     record::{
-        CALLERS, Decoded, Kind, NOTE, NoteKind, Record, caller_index, caller_of_stack, stack_of_caller,
-        with_call, without_call,
+        ALIGNED, CALLERS, Decoded, Kind, NEW, NEW_ARRAY, NOTE, NOTHROW, NoteKind, Record, SIZED,
+        caller_index, caller_of_stack, stack_of_caller, with_call, without_call,
     },
     writer::{FIRST, LoggedCall, StreamWriter},
 };
 #[cfg(all(feature = "file", unix))]
 pub use self::{
-    reader::{Event, Note, StreamReader},
-    units::{Reserve, Unit, Units},
+    reader::{Event, Note, StreamReader, Unit},
+    units::{Reserve, Units},
 };

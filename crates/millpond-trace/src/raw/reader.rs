@@ -1,8 +1,19 @@
 //! Decodes the records of one stream into events.
 
-use std::{io, os::unix::fs::FileExt, vec};
+use std::{fs::File, io, os::unix::fs::FileExt, rc::Rc, vec};
 
-use super::{CALLERS, Decoded, Kind, NoteKind, Record, Unit, Window, caller_index, without_call};
+use super::{CALLERS, Decoded, Kind, NoteKind, Record, Window, caller_index, without_call};
+
+/// Records that follow each other in a file.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    /// The file.
+    pub file: Rc<File>,
+    /// The offset of the unit's head, [`Window`], in the file.
+    pub offset: u64,
+    /// Number of records.
+    pub used: usize,
+}
 
 /// One event, as the recorder saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -53,7 +53,7 @@ pub enum NoteKind {
 pub const NOTE: usize = 4 * TEXT;
 
 /// Bytes of text in one record.
-const TEXT: usize = 15;
+pub(super) const TEXT: usize = 15;
 
 /// Mask of the 48 bits of an address; the bits above are a tag that the hardware ignores.
 const ADDRESS: u64 = (1 << 48) - 1;
@@ -169,6 +169,21 @@ pub const fn stack_of_caller(caller: u64) -> Option<u32> {
 
 /// Bits of an address in code: above them, a caller has the code of the function that it called.
 const CODE: u32 = 56;
+
+/// The code of `operator new` and `operator delete` of C++, to which flags are added: see `Call::to_byte` of this crate.
+pub const NEW: u8 = 1;
+
+/// The code of `operator new[]` and `operator delete[]`.
+pub const NEW_ARRAY: u8 = 2;
+
+/// A flag of the code of an operator that returns null instead of throwing.
+pub const NOTHROW: u8 = 1 << 2;
+
+/// A flag of the code of an operator that frees and was passed the size of the block.
+pub const SIZED: u8 = 1 << 3;
+
+/// A flag of the code of an operator that was passed an alignment.
+pub const ALIGNED: u8 = 1 << 4;
 
 /// Adds the code of the function that a caller called (`Call::to_byte` of this crate) to the caller's address. The
 /// sum is logged as the caller, so that a record of an event needs no room for it.

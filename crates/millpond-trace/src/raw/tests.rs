@@ -50,6 +50,17 @@ impl Memory {
     }
 }
 
+#[test]
+fn codes_of_functions_are_those_of_traces() {
+    use crate::{Call, Family};
+    let plain = Call { family: Family::New, ..Call::default() };
+    assert_eq!(plain.to_byte(), NEW);
+    assert_eq!(Call { family: Family::NewArray, ..plain }.to_byte(), NEW_ARRAY);
+    assert_eq!(Call { nothrow: true, ..plain }.to_byte(), NEW | NOTHROW);
+    assert_eq!(Call { sized: true, ..plain }.to_byte(), NEW | SIZED);
+    assert_eq!(Call { aligned: true, ..plain }.to_byte(), NEW | ALIGNED);
+}
+
 /// A file in a directory that is deleted at the end.
 struct Folder(tempfile::TempDir);
 

@@ -6,19 +6,9 @@ use std::{
 };
 
 use super::{
-    FromBytes, HEADER_FOLLOWS, Header, MAGIC, RECORDS, RECORDS_FOLLOW, Record, StreamReader, UNIT, Window,
+    FromBytes, HEADER_FOLLOWS, Header, MAGIC, RECORDS, RECORDS_FOLLOW, Record, StreamReader, UNIT, Unit,
+    Window,
 };
-
-/// Records that follow each other in a file.
-#[derive(Clone, Debug)]
-pub struct Unit {
-    /// The file.
-    pub file: Rc<File>,
-    /// The offset of the unit's head, [`Window`], in the file.
-    pub offset: u64,
-    /// Number of records.
-    pub used: usize,
-}
 
 /// The units of all streams of a process, by stream and sequence number.
 #[derive(Clone, Debug, Default)]

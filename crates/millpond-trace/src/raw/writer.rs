@@ -11,11 +11,13 @@ use core::{
     sync::atomic::{AtomicPtr, AtomicU32, Ordering},
 };
 
-use super::{CALLERS, Kind, NOTE, NoteKind, RECORDS_FOLLOW, Record, UNIT, Window, caller_index};
+use super::{
+    CALLERS, Kind, NOTE, NoteKind, RECORDS_FOLLOW, Record, UNIT, Window, caller_index, record::TEXT,
+};
 
-/// Max records that are written at once: for a note, a mark, the note and four parts of its text; for an event, a mark, a
-/// caller, an extra and the event itself.
-const MOST: u32 = 6;
+/// Max records that are written at once: for a note, a mark, the note and the parts of its text; for an event, which needs
+/// fewer, a mark, a caller, an extra and the event itself.
+const MOST: u32 = 2 + (NOTE / TEXT) as u32;
 
 /// Bytes of memory in the window of a new stream. Most processes and threads need no more.
 pub const FIRST: usize = 4096;
@@ -116,10 +118,12 @@ impl StreamWriter {
 
     /// Sets the number of bytes of memory in the window.
     pub fn set_memory(&mut self, bytes: usize) {
-        let quick = self.capacity == 0 || *self.quick.get_mut() != 0;
+        let (is_new, quick) = (self.capacity == 0, self.quick.load(Ordering::Relaxed));
         self.capacity = ((bytes - size_of::<Window>()) / size_of::<Record>()) as u32;
-        if quick {
-            *self.quick.get_mut() = self.capacity;
+        if is_new || quick != 0 {
+            let (relaxed, capacity) = (Ordering::Relaxed, self.capacity);
+            // If this fails, another thread has called `decline` meanwhile.
+            let _ = self.quick.compare_exchange(quick, capacity, relaxed, relaxed);
         }
     }
 
@@ -246,7 +250,7 @@ impl StreamWriter {
                 self.put(Record::mark(self.thread, now));
             }
             self.put(Record::note(kind, number, text.len() as u8, now));
-            for part in text.chunks(15) {
+            for part in text.chunks(TEXT) {
                 self.put(Record::text(part));
             }
         }

@@ -198,7 +198,7 @@ pub(crate) fn compared(least: usize, test: impl FnOnce()) {
 pub(crate) struct Library(*mut c_void);
 
 impl Library {
-    /// Compiles and loads a library; `None`, said aloud, if there is no compiler.
+    /// Compiles and loads a library; `None`, with a message, if there is no compiler.
     pub(crate) fn build(source: &str, name: &str, options: &[&str]) -> Option<Self> {
         Some(Self::load(&compile(source, name, options)?))
     }

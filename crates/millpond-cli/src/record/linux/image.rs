@@ -55,7 +55,8 @@ impl Image {
         let end = read(number, ".maps.end");
         let end = if end.is_empty() { read(number, ".maps.seen") } else { end };
         let (mut modules, mut changes) = (self::modules(&end), Vec::new());
-        for unloaded in unloads.chunks(size_of::<Unloaded>()).rev().filter_map(Unloaded::from_bytes) {
+        let unloads = Unloaded::all(&unloads).filter(|unloaded| unloaded.ticks != 0);
+        for unloaded in unloads.collect::<Vec<_>>().into_iter().rev() {
             let copy = |which: u64| self::modules(&read(number, &format!(".maps.{}", unloaded.maps + which)));
             // What is loaded later may be in the same place as what was unloaded.
             changes.extend([(unloaded.ticks, united(copy(1), modules)), (unloaded.ticks, copy(1))]);

@@ -97,6 +97,8 @@ impl Work {
                     self.ready = wanted;
                     self.set(offset_of!(Control, ready), &wanted.to_ne_bytes())?;
                 }
+                // A signal for the program arrived: next time.
+                libc::EINTR => {}
                 // What was promised ahead of use need not be kept.
                 error if control.taken.load(Relaxed) >= self.ready => {
                     self.set(offset_of!(Control, refused), &error.to_ne_bytes())?;

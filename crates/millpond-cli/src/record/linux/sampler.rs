@@ -20,6 +20,10 @@ const DETAILS: u32 = 3;
 /// Reading mappings takes at most the time divided by this.
 const MAPS_SHARE: u32 = 50;
 
+/// Max samples in which the header of a new process image is looked for: it may never appear, because the process has no
+/// file, or ends first.
+const LOOKS: u32 = 10;
+
 /// Samples all processes of a recording.
 pub(super) struct Sampler {
     directory: PathBuf,
@@ -27,8 +31,10 @@ pub(super) struct Sampler {
     names: File,
     /// The processes that are recorded, by their numbers in the system, with their latest images.
     processes: HashMap<u32, u32>,
-    /// Number of process images that were looked at.
+    /// Number of process images so far.
     images: u32,
+    /// Those that have no complete header yet, with the number of samples in which it is still looked for.
+    starting: Vec<(u32, u32)>,
     /// Names that were written, by image and thread.
     known: HashMap<(u32, u32), [u8; 16]>,
     /// The mappings of each image that were written last.
@@ -48,6 +54,7 @@ impl Sampler {
             names: create("threads")?,
             processes: HashMap::new(),
             images: 0,
+            starting: Vec::new(),
             known: HashMap::new(),
             maps: HashMap::new(),
             next_maps: Instant::now(),
@@ -78,23 +85,24 @@ impl Sampler {
 
     /// Adds the processes of images that were created since the last call.
     fn find(&mut self, images: u32) {
-        while self.images < images {
-            let live = self.directory.join(format!("live/{}", self.images));
-            let mut bytes = [0; size_of::<Header>()];
-            let read = File::open(live).and_then(|file| file.read_exact_at(&mut bytes, 0));
-            let header = read.ok().and_then(|()| Header::from_bytes(&bytes));
-            if let Some(header) = header {
-                if header.magic.load(Relaxed) != MAGIC {
-                    // It is being created: next time.
-                    return;
-                }
-                let process = header.process.load(Relaxed);
-                if self.is_recorded(process) {
-                    self.processes.insert(process, self.images);
-                }
+        self.starting.extend((self.images..images).map(|image| (image, LOOKS)));
+        self.images = images.max(self.images);
+        for (image, looks) in std::mem::take(&mut self.starting) {
+            match self.process_of(image) {
+                Some(process) if self.is_recorded(process) => drop(self.processes.insert(process, image)),
+                None if looks > 1 => self.starting.push((image, looks - 1)),
+                _ => {}
             }
-            self.images += 1;
         }
+    }
+
+    /// Returns the process of an image whose header is complete.
+    fn process_of(&self, image: u32) -> Option<u32> {
+        let mut bytes = [0; size_of::<Header>()];
+        let file = File::open(self.directory.join(format!("live/{image}"))).ok()?;
+        file.read_exact_at(&mut bytes, 0).ok()?;
+        let header = Header::from_bytes(&bytes).filter(|header| header.magic.load(Relaxed) == MAGIC)?;
+        Some(header.process.load(Relaxed))
     }
 
     /// Returns whether a process of this number is part of this recording. Within a container, processes have other
@@ -191,6 +199,30 @@ fn cpu_time(process: u32) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_without_a_header_does_not_hide_later_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("live")).unwrap();
+        let mut sampler = Sampler::new(directory.path()).unwrap();
+        let header = |magic: u64| {
+            let mut bytes = vec![0; size_of::<Header>()];
+            bytes[std::mem::offset_of!(Header, magic)..][..8].copy_from_slice(&magic.to_ne_bytes());
+            bytes
+        };
+        let write = |image: u32, magic| {
+            fs::write(directory.path().join(format!("live/{image}")), header(magic)).unwrap();
+        };
+        write(0, 0);
+        write(2, MAGIC);
+        sampler.find(3);
+        assert_eq!(sampler.starting, [(0, LOOKS - 1), (1, LOOKS - 1)], "one is being made, one has no file");
+        write(1, MAGIC);
+        sampler.find(3);
+        assert_eq!(sampler.starting, [(0, LOOKS - 2)]);
+        (0..LOOKS).for_each(|_| sampler.find(3));
+        assert_eq!((sampler.images, &sampler.starting[..]), (3, &[][..]));
+    }
 
     #[test]
     fn a_process_can_be_sampled_until_it_ends() {

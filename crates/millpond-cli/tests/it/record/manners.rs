@@ -91,7 +91,7 @@ fn file_size_limit_does_not_end_the_recording() {
     }
 }
 
-/// Records `closes` with file systems of these sizes for shared memory and for temporary files; `None`, said aloud, if
+/// Records `closes` with file systems of these sizes for shared memory and for temporary files; `None`, with a message, if
 /// that cannot be done here.
 fn record_in_small_file_systems(workshop: &Workshop, shared: &str, temporary: &str) -> Option<Output> {
     let program = workshop.compile("closes", &[])?;

@@ -84,6 +84,22 @@ fn stacks_survive_the_death_of_the_program() {
 }
 
 #[test]
+fn stacks_that_find_no_room_are_found_again_in_a_child() {
+    let workshop = Workshop::new();
+    let Some(program) = workshop.compile("starved", &[]) else { return };
+    let text = told(&workshop.record_with(&["--all"], &program, &[]));
+    assert!(!text.contains("not complete"), "{text}");
+    let trace = workshop.trace();
+    assert_eq!((trace.stack_of(711).len() > 4, trace.made(712)), (true, 8192));
+    let allocated = |op: &Op| matches!(op, Op::Allocate { size: 712, .. });
+    let last = trace.events.iter().rfind(|event| allocated(&event.op)).unwrap();
+    assert_eq!(trace.tables.stacks.frames_of(last.stack).count(), 1, "only the caller is known");
+    let child = workshop.others().into_iter().find(|trace| trace.made(713) == 1).unwrap();
+    let stack = child.stack_of(713);
+    assert!(stack.len() > 4 && stack[0].2 == program.to_str().unwrap(), "{stack:x?}");
+}
+
+#[test]
 fn libraries_that_were_unloaded_are_named() {
     let workshop = Workshop::new();
     let Some(host) = workshop.compile("host", &[]) else { return };

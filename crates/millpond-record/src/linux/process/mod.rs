@@ -1,23 +1,21 @@
 //! What a process owns in a recording: its files, streams and numbers. In a child of `fork`, the kernel zeroes this
 //! memory, and the child begins anew; a child of `vfork`, which shares its parent's memory, continues as its parent.
 
-use core::{
-    ptr::null_mut,
-    sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*},
-};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
-use millpond_trace::raw::{
-    Control, FIRST, HEADER_FOLLOWS, Header, Kind, LoggedCall, MAGIC, StreamWriter, Unloaded,
-};
+use millpond_trace::raw::{FIRST, HEADER_FOLLOWS, Header, Kind, LoggedCall, MAGIC, StreamWriter};
 
 use super::{
     clock::{self, ticks},
+    control::control,
     files,
     path::Path,
     real, reserve,
     sys::{self, File},
 };
 
+#[cfg(target_arch = "x86_64")]
+mod stacks;
 mod streams;
 
 pub(crate) use streams::text;
@@ -37,9 +35,8 @@ pub(crate) struct Process {
     unit_count: AtomicU64,
     /// Whether files cannot be used any more, so that streams continue in the reserve.
     confined: AtomicU32,
-    /// Number of calls of `dlclose` for which mappings were copied, and of those that unloaded a library.
-    closes: AtomicU32,
-    unloads: AtomicU32,
+    #[cfg(target_arch = "x86_64")]
+    unloads: stacks::Unloads,
     /// Memory for streams that are created when none can be mapped. In a cell, because their threads change them.
     spares: streams::Spares,
 }
@@ -50,30 +47,13 @@ const STARTING: u32 = 1;
 const RUNNING: u32 = 2;
 const STOPPED: u32 = 3;
 
-/// Like all statics, kept by `fork`.
-static CONTROL: AtomicPtr<Control> = AtomicPtr::new(null_mut());
-/// The number of the first process image with this program, plus one.
+/// The number of the first process image with this program, plus one. Like all statics, kept by `fork`.
 static IMAGE: AtomicU32 = AtomicU32::new(0);
 /// The identifier of the process that started recording last: in a child of `fork`, that of its parent.
 static LAST: AtomicU32 = AtomicU32::new(0);
 
-/// Max calls of `dlclose` for which mappings are copied.
-const MOST_CLOSES: u32 = 256;
-
 /// Bytes of a header in its file.
 const PAGE: usize = 4096;
-
-/// Returns the page that all processes of the recording share. There must be a recording.
-pub(crate) fn control() -> &'static Control {
-    // SAFETY: the pointer is set before there is a `Process`; the page is never unmapped, is inherited by children, and
-    // consists of atomics.
-    unsafe { &*CONTROL.load(Relaxed) }
-}
-
-/// Joins this recording: everything is recorded as part of it from now on.
-pub(crate) fn join(control: &'static Control) {
-    CONTROL.store((&raw const *control).cast_mut(), Relaxed);
-}
 
 impl Process {
     /// Returns whether recording has stopped permanently.
@@ -90,8 +70,10 @@ impl Process {
                 STOPPED => return false,
                 STARTING => sys::wait_a_little(calls),
                 _ if self.state.compare_exchange(NEW, STARTING, Acquire, Relaxed).is_ok() => {
-                    let state = if self.start(calls).is_ok() { RUNNING } else { STOPPED };
-                    self.state.store(state, Release);
+                    match self.start(calls) {
+                        Ok(()) => self.state.store(RUNNING, Release),
+                        Err(_) => self.set_stopped(),
+                    }
                 }
                 _ => {}
             }
@@ -107,40 +89,6 @@ impl Process {
                 sample(header);
             }
             header.ended.store(clock::now(), Release);
-        }
-    }
-
-    /// Adds ticks that were spent on finding stacks.
-    pub(crate) fn add_stack_ticks(&self, ticks: u64) {
-        // SAFETY: the header is never unmapped, and consists of atomics; there is none before recording starts.
-        if let Some(header) = unsafe { self.header.load(Relaxed).as_ref() } {
-            header.stack_ticks.fetch_add(ticks, Relaxed);
-        }
-    }
-
-    /// Copies the list of mappings before a call of `dlclose`; returns the number of the copy, unless there are many.
-    pub(crate) fn before_unload(&self, calls: bool) -> Option<u32> {
-        let number = self.closes.load(Relaxed);
-        if !calls || number >= MOST_CLOSES {
-            return None;
-        }
-        let number = 2 * self.closes.fetch_add(1, Relaxed);
-        files::copy(c"/proc/self/maps", &Path::maps(self.number.load(Relaxed), number));
-        Some(number)
-    }
-
-    /// Copies it again after a call that has unloaded a library, and notes that.
-    pub(crate) fn after_unload(&self, maps: u32, calls: bool) {
-        if !calls {
-            return;
-        }
-        let image = self.number.load(Relaxed);
-        files::copy(c"/proc/self/maps", &Path::maps(image, maps + 1));
-        let unloaded = Unloaded { ticks: clock::now(), maps: maps.into() };
-        let offset = u64::from(self.unloads.fetch_add(1, Relaxed)) * size_of::<Unloaded>() as u64;
-        if let Ok(file) = File::open(&Path::live(image, b".unloads"), libc::O_WRONLY | libc::O_CREAT) {
-            // SAFETY: the record has that many bytes. Without it, addresses in the library have no names.
-            let _ = unsafe { file.write((&raw const unloaded).cast(), size_of::<Unloaded>(), offset) };
         }
     }
 
@@ -178,6 +126,9 @@ impl Process {
         if calls {
             header.spent.store(sys::thread_time().wrapping_sub(begin), Relaxed);
         }
+        // They may be paused in the parent of this process.
+        #[cfg(target_arch = "x86_64")]
+        super::stacks::resume();
         header.magic.store(MAGIC, Release);
         Ok(())
     }
@@ -194,7 +145,13 @@ impl Process {
         if header.stopped.compare_exchange(0, clock::now(), AcqRel, Relaxed).is_ok() {
             header.reason.store(reason, Relaxed);
         }
+        self.set_stopped();
+    }
+
+    fn set_stopped(&self) {
         self.state.store(STOPPED, Release);
+        #[cfg(target_arch = "x86_64")]
+        super::stacks::pause();
     }
 }
 

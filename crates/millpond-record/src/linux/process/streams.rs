@@ -2,16 +2,19 @@
 
 use core::{
     cell::UnsafeCell,
-    sync::atomic::{AtomicU32, Ordering::*},
+    sync::atomic::{AtomicU32, Ordering::*, fence},
 };
 
-use millpond_trace::raw::{FIRST, LIMIT, Node, NoteKind, OVER, StreamWriter, UNIT, Window};
+use millpond_trace::raw::{FIRST, LIMIT, NoteKind, OVER, StreamWriter, UNIT, Window};
 
-use super::{Process, control, sample};
+use super::{Process, sample};
+#[cfg(target_arch = "x86_64")]
+use crate::linux::stacks;
 use crate::linux::{
     clock,
+    control::control,
     path::Path,
-    reserve, stacks,
+    reserve,
     sys::{self, File, Quiet},
     thread::Thread,
 };
@@ -54,22 +57,24 @@ impl Process {
         // SAFETY: only its thread uses a stream, and it is never unmapped.
         unsafe {
             let mut stream = (*thread).stream;
-            if !stream.is_null() && !(*stream).is_lost() {
+            let has_stream = !stream.is_null() && !(*stream).is_lost();
+            if !has_stream {
+                stream = self.take_stream(calls)?;
                 self.make_room(stream, calls)?;
-                return Ok(stream);
-            }
-            stream = self.take_stream(calls)?;
-            self.make_room(stream, calls)?;
-            let is_new = self.give_number(thread);
-            (*stream).hand_to((*thread).number, clock::now());
-            if is_new {
-                self.make_room(stream, calls)?;
-                let (number, name) = if calls { sys::thread() } else { (0, [0; 16]) };
-                (*stream).note(NoteKind::ThreadStart, number, text(&name), clock::now());
+                let is_new = self.give_number(thread);
+                (*stream).hand_to((*thread).number, clock::now());
+                if is_new {
+                    self.make_room(stream, calls)?;
+                    let (number, name) = if calls { sys::thread() } else { (0, [0; 16]) };
+                    (*stream).note(NoteKind::ThreadStart, number, text(&name), clock::now());
+                }
             }
             self.make_room(stream, calls)?;
             (*thread).stream = stream;
-            (*thread).walker = stacks::walker_of(&*stream, calls);
+            #[cfg(target_arch = "x86_64")]
+            if !has_stream || (*thread).walker.is_null() {
+                (*thread).walker = stacks::walker_of(&*stream, calls);
+            }
             Ok(stream)
         }
     }
@@ -118,18 +123,21 @@ impl Process {
             (*stream).number = number;
             (*stream).taken.store(1, Relaxed);
             (*stream).set_window(window, memory);
-            if clock::is_forbidden() {
-                (*stream).decline();
-            }
             let mut next = self.streams.load(Relaxed);
             loop {
                 (*stream).next.store(next, Relaxed);
                 match self.streams.compare_exchange_weak(next, stream, Release, Relaxed) {
-                    Ok(_) => return Ok(stream),
+                    Ok(_) => break,
                     Err(now) => next = now,
                 }
             }
+            // Either this thread sees that the clock is forbidden, or `decline` sees the stream.
+            fence(SeqCst);
+            if clock::is_forbidden() {
+                (*stream).decline();
+            }
         }
+        Ok(stream)
     }
 
     /// Returns memory for a stream, all zeros.
@@ -164,7 +172,7 @@ impl Process {
     }
 
     /// Returns whether the process can still use files, as far as is known.
-    fn may_use_files(&self, calls: bool) -> bool {
+    pub(super) fn may_use_files(&self, calls: bool) -> bool {
         calls && self.confined.load(Relaxed) == 0
     }
 
@@ -184,12 +192,19 @@ impl Process {
             sample(self.header());
             let room = if stream.is_grown() { self.write_out(stream) } else { self.grow(stream) };
             match room {
-                Ok(()) | Err(LIMIT | OVER) => return room,
+                Ok(()) => {
+                    #[cfg(target_arch = "x86_64")]
+                    if !self.has_stopped() {
+                        stacks::resume();
+                    }
+                    return Ok(());
+                }
+                Err(LIMIT | OVER) => return room,
                 Err(error) => reason = error,
             }
         }
         let window = self.window_in_reserve(reason, calls)?;
-        // SAFETY: the unit is mapped for good, and belongs to this stream alone.
+        // SAFETY: the unit is never unmapped, and belongs to this stream alone.
         unsafe { stream.continue_in(window) };
         Ok(())
     }
@@ -223,24 +238,9 @@ impl Process {
         Ok(())
     }
 
-    /// Maps the nodes of stacks in this window of the file of nodes: as many as fit into [`UNIT`] bytes.
-    pub(crate) fn nodes(&self, window: u32, calls: bool) -> Result<*mut Node, u32> {
-        if !self.may_use_files(calls) {
-            return Err(0);
-        }
-        let (control, unit) = (control(), UNIT as u64);
-        if control.written.fetch_add(unit, Relaxed) + unit > control.limit.load(Relaxed) {
-            return Err(LIMIT);
-        }
-        let path = Path::live(self.number.load(Relaxed), b".nodes");
-        let file = File::open(&path, libc::O_RDWR | libc::O_CREAT)?;
-        let offset = u64::from(window) * unit;
-        file.reserve(UNIT, offset)?;
-        file.map(UNIT, offset, false).map(<*mut u8>::cast)
-    }
-
     /// Makes all threads log slowly, by a clock that can be read.
     pub(crate) fn decline(&self) {
+        fence(SeqCst);
         let mut stream = self.streams.load(Acquire);
         // SAFETY: streams are never unmapped; the fields used here are atomic.
         while let Some(one) = unsafe { stream.as_ref() } {

@@ -10,7 +10,7 @@ use core::{
 use millpond_trace::raw::{CUT, Control, GUESSED, INTERRUPTED, stack_of_caller};
 use millpond_unwind::Process;
 
-use crate::linux::{process::control, thread};
+use crate::linux::{control::control, thread};
 
 /// `_Unwind_Backtrace` and `_Unwind_GetIP`; null if stacks are not compared.
 static BACKTRACE: AtomicPtr<c_void> = AtomicPtr::new(null_mut());

@@ -1,269 +1,42 @@
-//! What an event says about its call: the number of its stack, or the address of the caller.
+//! What an event says about its call: the number of its stack, or the address of the caller. Stacks are walked on x86-64
+//! only.
 
 #[cfg(target_arch = "x86_64")]
-use super::thread;
+mod check;
+#[cfg(target_arch = "x86_64")]
+mod memory;
+#[cfg(target_arch = "x86_64")]
+mod walked;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use millpond_unwind::Walker;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use self::{
+    memory::{pause, resume, walker_of},
+    walked::{after_unload, before_unload, of_allocation, of_free, prepare},
+};
 
 /// Where a hook was called from: on x86-64, the address of the return address, and rbp; on aarch64, the return address
-/// itself, and x29.
+/// itself.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Site {
     at: usize,
+    #[cfg(target_arch = "x86_64")]
     frame: usize,
 }
 
-#[cfg(target_arch = "x86_64")]
-pub(crate) use walked::{Walker, after_unload, before_unload, of_allocation, of_free, prepare, walker_of};
-
+/// Returns what is logged as the caller of an allocation.
 #[cfg(target_arch = "aarch64")]
-pub(crate) use callers::{Walker, after_unload, before_unload, of_allocation, of_free, prepare, walker_of};
-
-#[cfg(target_arch = "x86_64")]
-mod check;
-
-/// Stacks by `millpond_unwind`. What the threads of a process share is in memory that is zeroed by `fork`, as the memory
-/// of each thread is: nodes are in a file of the process.
-#[cfg(target_arch = "x86_64")]
-mod walked {
-    use core::{
-        ptr::{NonNull, null, null_mut},
-        sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering::*},
-    };
-
-    use millpond_trace::raw::{self, Control, StreamWriter, UNIT, caller_of_stack};
-    use millpond_unwind::{self as unwind, Host, Node, mapping};
-
-    use super::{Site, thread};
-    use crate::linux::{
-        clock::{self, ticks},
-        log,
-        path::Path,
-        process::Process,
-        recording,
-        sys::{self, File, Quiet},
-    };
-
-    pub(crate) use millpond_unwind::Walker;
-
-    /// What the threads share; null if only callers are logged. Like all statics, kept by `fork`.
-    static SHARED: AtomicPtr<unwind::Process> = AtomicPtr::new(null_mut());
-    /// Max frames in a stack.
-    static FRAMES: AtomicU32 = AtomicU32::new(0);
-    /// Mask of the number of allocations between two that are measured.
-    static OFTEN: AtomicU8 = AtomicU8::new(u8::MAX);
-    /// Whether frees have stacks.
-    static OF_FREES: AtomicU32 = AtomicU32::new(0);
-
-    /// Reads the options. Called once, before anything is logged.
-    pub(crate) fn prepare(control: &Control) {
-        let frames = control.frames.load(Relaxed);
-        if frames == 0 {
-            return;
-        }
-        let thread = thread::current();
-        // SAFETY: a thread's state exists as long as the thread. While it is busy, what a look-up allocates is not logged.
-        unsafe {
-            let before = core::mem::replace(&mut (*thread).busy, true);
-            unwind::prepare();
-            (*thread).busy = before;
-        }
-        if super::check::prepare(control) {
-            OFTEN.store(0, Relaxed);
-        }
-        FRAMES.store(frames, Relaxed);
-        OF_FREES.store(control.free_stacks.load(Relaxed), Relaxed);
-        SHARED.store(sys::forgetful().unwrap_or(null_mut()), Release);
-    }
-
-    /// Returns the memory for the stacks of the thread that has taken a stream; null if there is none.
-    pub(crate) fn walker_of(stream: &StreamWriter, calls: bool) -> *const Walker {
-        if SHARED.load(Relaxed).is_null() {
-            return null();
-        }
-        let mut walker = stream.companion.load(Relaxed).cast::<Walker>();
-        if walker.is_null() && calls {
-            walker = sys::forgetful().unwrap_or(null_mut());
-            stream.companion.store(walker.cast(), Relaxed);
-        }
-        // SAFETY: all zeros are a valid value, the memory is never unmapped, and only the stream's thread uses it.
-        if let Some(walker) = unsafe { walker.as_ref() } {
-            walker.forget_stacks();
-        }
-        walker
-    }
-
-    /// Returns what is logged as the caller of an allocation.
-    #[inline(always)]
-    pub(crate) fn of_allocation(site: Site) -> usize {
-        let (shared, thread) = (SHARED.load(Relaxed), thread::current());
-        // SAFETY: a thread's state exists as long as the thread; its walker and what is shared are never unmapped.
-        unsafe {
-            let (Some(shared), Some(walker)) = (shared.as_ref(), (*thread).walker.as_ref()) else {
-                return first(site);
-            };
-            (*thread).turn = (*thread).turn.wrapping_add(1);
-            if (*thread).turn & OFTEN.load(Relaxed) == 0 {
-                return measured(shared, walker, site);
-            }
-            walk(shared, walker, site)
-        }
-    }
-
-    #[inline(always)]
-    fn walk(shared: &unwind::Process, walker: &Walker, site: Site) -> usize {
-        // SAFETY: `entry` passes the registers of the call, and only this thread uses its walker.
-        match unsafe { walker.stack(shared, &Files, site.at, site.frame, FRAMES.load(Relaxed) as usize) } {
-            0 => site.caller(),
-            stack => caller_of_stack(stack),
-        }
-    }
-
-    /// Ticks that a walk is counted as at most: what takes longer was interrupted.
-    const LONGEST: u64 = 1 << 14;
-
-    /// Walks a stack, measures how long that takes, and compares it if that is asked for.
-    #[cold]
-    #[inline(never)]
-    fn measured(shared: &unwind::Process, walker: &Walker, site: Site) -> usize {
-        let clock = !clock::is_forbidden();
-        let begin = if clock { ticks() } else { 0 };
-        let caller = walk(shared, walker, site);
-        let often = u64::from(OFTEN.load(Relaxed)) + 1;
-        let spent = if clock { ticks().wrapping_sub(begin).min(LONGEST) } else { 0 };
-        recording::add_stack_ticks(spent * often);
-        super::check::compare(shared, site.caller(), caller);
-        caller
-    }
-
-    /// Returns what is logged as the caller of a free.
-    #[inline(always)]
-    pub(crate) fn of_free(site: Site) -> usize {
-        if OF_FREES.load(Relaxed) == 0 { site.caller() } else { of_allocation(site) }
-    }
-
-    /// Copies the list of mappings before a library may be unloaded; returns the number of the copy.
-    pub(crate) fn before_unload() -> Option<u32> {
-        if SHARED.load(Relaxed).is_null() {
-            return None;
-        }
-        log::with_process(|process, _, quiet| process.before_unload(quiet.may_call()))?
-    }
-
-    /// Forgets what is known about modules, because one was unloaded.
-    pub(crate) fn after_unload(maps: Option<u32>) {
-        // SAFETY: what is shared is never unmapped.
-        let Some(shared) = (unsafe { SHARED.load(Relaxed).as_ref() }) else { return };
-        shared.forget_modules();
-        if let Some(maps) = maps {
-            log::with_process(|process, _, quiet| process.after_unload(maps, quiet.may_call()));
-        }
-    }
-
-    /// Returns what is logged as the caller for a thread without a walker: it may have logged nothing so far.
-    #[cold]
-    #[inline(never)]
-    fn first(site: Site) -> usize {
-        let thread = thread::current();
-        // SAFETY: a thread's state exists as long as the thread.
-        unsafe {
-            if (*thread).stream.is_null() && !(*thread).ending {
-                log::prepare();
-            }
-            if SHARED.load(Relaxed).is_null() || (*thread).walker.is_null() {
-                return site.caller();
-            }
-        }
-        of_allocation(site)
-    }
-
-    impl Site {
-        /// Returns the return address.
-        #[inline(always)]
-        pub(crate) fn caller(self) -> usize {
-            // SAFETY: `entry` passes the address of the return address, which stays there until the hook returns.
-            unsafe { *core::ptr::with_exposed_provenance::<usize>(self.at) }
-        }
-    }
-
-    /// Memory for nodes in the file of this process, and other memory that `fork` clears.
-    struct Files;
-
-    // SAFETY: the mappings are new, zeroed and permanent, except that a window may be mapped twice, from the same place in
-    // the file.
-    unsafe impl Host for Files {
-        fn window(&self, number: u32) -> Option<NonNull<Node>> {
-            let map = |process: &Process, quiet: &Quiet| process.nodes(number, quiet.may_call());
-            match log::with_process(|process, _, quiet| map(process, quiet))? {
-                Ok(window) => NonNull::new(window.cast()),
-                Err(_) => {
-                    // Only callers are logged from now on.
-                    SHARED.store(null_mut(), Relaxed);
-                    None
-                }
-            }
-        }
-
-        fn memory(&self, bytes: usize) -> Option<NonNull<u8>> {
-            let quiet = Quiet::begin();
-            let memory = if quiet.may_call() { sys::forgetful_bytes(bytes).ok() } else { None };
-            drop(quiet);
-            NonNull::new(memory?)
-        }
-
-        fn mapping(&self, address: u64) -> Option<(u64, u64)> {
-            let quiet = Quiet::begin();
-            let found = if quiet.may_call() {
-                let file = File::open(&Path::fixed(c"/proc/self/maps"), libc::O_RDONLY);
-                file.ok().and_then(|file| mapping(address, |buffer| file.read(buffer)))
-            } else {
-                None
-            };
-            drop(quiet);
-            found
-        }
-    }
-
-    const _: () = {
-        assert!(
-            raw::GUESSED == unwind::GUESSED
-                && raw::INTERRUPTED == unwind::INTERRUPTED
-                && raw::CUT == unwind::CUT
-        );
-        assert!(size_of::<raw::Node>() == size_of::<Node>() && UNIT == unwind::WINDOW * size_of::<Node>());
-    };
+#[inline(always)]
+pub(crate) fn of_allocation(site: Site) -> usize {
+    site.at
 }
 
-/// Callers alone, where stacks cannot be walked.
+/// Returns what is logged as the caller of a free.
 #[cfg(target_arch = "aarch64")]
-mod callers {
-    use core::ptr::null;
-
-    use millpond_trace::raw::{Control, StreamWriter};
-
-    use super::Site;
-
-    pub(crate) struct Walker;
-
-    pub(crate) fn prepare(_: &Control) {}
-
-    pub(crate) fn before_unload() -> Option<u32> {
-        None
-    }
-
-    pub(crate) fn after_unload(_: Option<u32>) {}
-
-    pub(crate) fn walker_of(_: &StreamWriter, _: bool) -> *const Walker {
-        null()
-    }
-
-    #[inline(always)]
-    pub(crate) fn of_allocation(site: Site) -> usize {
-        let Site { at, frame: _ } = site;
-        at
-    }
-
-    #[inline(always)]
-    pub(crate) fn of_free(site: Site) -> usize {
-        of_allocation(site)
-    }
+#[inline(always)]
+pub(crate) fn of_free(site: Site) -> usize {
+    site.at
 }
