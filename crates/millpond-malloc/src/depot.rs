@@ -1,12 +1,14 @@
 //! Depots: for each class, the full magazines and the spans that all threads share.
 
-use lock_api::{Mutex, MutexGuard, RawMutex as _};
+use lock_api::MutexGuard;
 use millpond::lock::SpinLock;
 
 use crate::{
     classes::{self, SIZES},
     magazine::{self, Magazine},
-    region, span,
+    region,
+    shared::Shared,
+    span,
     unit::record,
 };
 
@@ -27,18 +29,15 @@ pub(crate) struct Depot {
     partial: usize,
 }
 
-// SAFETY: the magazines in a depot are accessed only by the thread that holds its lock.
-unsafe impl Send for Depot {}
-
 /// One cache line each, so that classes do not disturb one another.
 #[repr(align(64))]
-struct Line(Mutex<SpinLock, Depot>);
+pub(crate) struct Line(pub(crate) Shared<Depot>);
 
-static DEPOTS: [Line; classes::COUNT] = {
-    let mut depots = [const { Line(Mutex::const_new(SpinLock::INIT, Depot::new(0))) }; classes::COUNT];
+pub(crate) static DEPOTS: [Line; classes::COUNT] = {
+    let mut depots = [const { Line(Shared::new(Depot::new(0))) }; classes::COUNT];
     let mut class = 0;
     while class < classes::COUNT {
-        depots[class] = Line(Mutex::const_new(SpinLock::INIT, Depot::new(class)));
+        depots[class] = Line(Shared::new(Depot::new(class)));
         class += 1;
     }
     depots
@@ -248,24 +247,5 @@ impl Depot {
             let place = span::place_of(address);
             place.index < usize::from(record(place.span).carved)
         }
-    }
-}
-
-/// Acquires the locks of all depots for the time of a `fork`.
-pub(crate) fn lock_for_fork() {
-    for depot in &DEPOTS {
-        core::mem::forget(depot.0.lock());
-    }
-}
-
-/// Releases the locks that [`lock_for_fork`] acquired.
-///
-/// # Safety
-///
-/// This thread, or the parent of this process, has called [`lock_for_fork`].
-pub(crate) unsafe fn unlock_after_fork() {
-    for depot in &DEPOTS {
-        // SAFETY: the caller guarantees that the lock is held.
-        unsafe { depot.0.force_unlock() };
     }
 }

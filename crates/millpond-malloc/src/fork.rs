@@ -15,19 +15,19 @@ extern "C" fn install() {
 
 /// Acquires all locks, in the order in which calls acquire them.
 unsafe extern "C" fn before() {
-    thread::lock_for_fork();
-    depot::lock_for_fork();
-    magazine::lock_for_fork();
-    unit::lock_for_fork();
+    thread::UNUSED.hold();
+    depot::DEPOTS.iter().for_each(|depot| depot.0.hold());
+    magazine::SPARES.hold();
+    unit::UNITS.hold();
 }
 
 /// Releases all locks, in the parent and in the child.
 unsafe extern "C" fn after() {
     // SAFETY: `before` has acquired the locks, on this thread or on its image in the parent.
     unsafe {
-        unit::unlock_after_fork();
-        magazine::unlock_after_fork();
-        depot::unlock_after_fork();
-        thread::unlock_after_fork();
+        unit::UNITS.release();
+        magazine::SPARES.release();
+        depot::DEPOTS.iter().for_each(|depot| depot.0.release());
+        thread::UNUSED.release();
     }
 }

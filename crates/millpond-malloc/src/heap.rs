@@ -170,7 +170,7 @@ fn push(class: usize, block: *mut u8) -> bool {
     true
 }
 
-/// Marks a small block as live.
+/// Marks a small block as live, or, with the class 0, as free.
 #[inline(always)]
 fn set_live(block: *mut u8, class: usize) {
     // SAFETY: the block lies in the region, so it has a live byte.
@@ -267,8 +267,9 @@ fn deallocate_checked(block: *mut u8, offset: Offset) {
     // SAFETY: every grain of the region has a live byte.
     let live = unsafe { AtomicU8::from_ptr(region::live_byte_at(grain)) };
     let class = usize::from(live.load(Relaxed));
-    live.store(0, Relaxed);
-    if !push(class, block) {
+    if push(class, block) {
+        live.store(0, Relaxed);
+    } else {
         deallocate_cold(block, class);
     }
 }
@@ -284,6 +285,9 @@ fn deallocate_cold(block: *mut u8, class: usize) {
         if class == 0 {
             deallocate_other(block);
         } else {
+            if settings::mode() == Mode::Checked {
+                set_live(block, 0);
+            }
             // SAFETY: the block was live, and its class is that of its span.
             unsafe { put_block(class, block) };
         }
@@ -296,7 +300,7 @@ fn deallocate_other(block: *mut u8) {
         // SAFETY: the program passes a block of another heap.
         return unsafe { crate::foreign::deallocate(block) };
     }
-    if !large::deallocate(block) {
+    if !unit::give_back_large(block) {
         end_program("free", block);
     }
 }
@@ -305,19 +309,17 @@ fn deallocate_other(block: *mut u8) {
 #[cold]
 fn end_program(call: &str, address: *mut u8) -> ! {
     let unit = region::unit_of(address);
-    // SAFETY: the record is only read, for a report.
-    let (usage, class) = unsafe {
-        let record = region::record(unit);
-        ((*record).usage, usize::from((*record).class))
+    // SAFETY: a committed unit has a record, which is only read, for a report.
+    let record = region::is_committed(unit).then(|| unsafe { region::record(unit).read() });
+    let Some(record) = record.filter(|record| record.usage == Use::Span) else {
+        misuse::end_program(call, address, Kind::NoBlock, 0);
     };
-    if usage != Use::Span {
-        misuse::end_program(call, address, Kind::NeverAllocated, 0);
-    }
+    let class = usize::from(record.class);
     let size = SIZES[class] as usize;
     // SAFETY: the address lies in a span.
     let (place, carved) = unsafe { (span::place_of(address), depot::lock(class).has_carved(address)) };
     let kind = match (place.inside, carved) {
-        (_, false) => Kind::NeverAllocated,
+        (_, false) => Kind::NoBlock,
         (0, true) => Kind::DoubleFree,
         _ => Kind::Interior,
     };
@@ -330,8 +332,13 @@ fn end_program(call: &str, address: *mut u8) -> ! {
 ///
 /// The block must be one of this class that is not in use any more.
 unsafe fn put_block(class: usize, block: *mut u8) {
+    let side = thread::side();
+    // The first call of a thread for its record may allocate, and thereby put a magazine here that has room.
+    if push(class, block) {
+        return;
+    }
     let tops = Tops::of_thread();
-    let empty = thread::side().and_then(|side| Some((side, side.take_empty()?)));
+    let empty = side.and_then(|side| Some((side, side.take_empty()?)));
     // SAFETY: the magazines belong to this thread, and the block to this call.
     unsafe {
         let Some((side, empty)) = empty else {
@@ -365,8 +372,11 @@ pub(crate) fn inspect(call: &str, block: *mut u8) -> Block {
         return Block::Foreign;
     }
     let class = match (settings::mode(), Offset::of(block).checked_grain()) {
-        // SAFETY: every unit of the region has a class.
-        (Mode::Fast, _) => unsafe { *region::unit_class(region::unit_of(block)) },
+        // SAFETY: every committed unit has a class.
+        (Mode::Fast, _) if region::is_committed(region::unit_of(block)) => unsafe {
+            *region::unit_class(region::unit_of(block))
+        },
+        (Mode::Fast, _) => 0,
         (Mode::Checked, None) => 0,
         // SAFETY: every grain of the region has a live byte.
         (Mode::Checked, Some(grain)) => unsafe { *region::live_byte_at(grain) },

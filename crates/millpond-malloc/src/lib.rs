@@ -20,11 +20,13 @@
 //! | mode | detects | instructions for `malloc(64)` and `free` (with the loop around them) |
 //! |---|---|---|
 //! | `checked` (default) | double, invalid, interior and unaligned frees | 54 |
-//! | `fast` | what the cold path notices | 42 |
+//! | `fast` | frees of addresses in the heap where no blocks are | 42 |
 //!
 //! What is detected ends the program, with one line on standard error that names the address, the size and the kind.
-//! Two threads that free the same block at the same moment may both succeed; everything else is found exactly, also
-//! across threads. A block is found free as long as its memory was not handed out again.
+//! In the mode `checked` this is exact, also across threads, with three exceptions. A block is known to be free until its
+//! memory is handed out again. Two threads that free the same block of at most 32 KiB at the same moment may both succeed.
+//! An address outside of the heap is passed on to the C library, which may have allocated it before this library was
+//! loaded, and which notices most of those that it has not.
 //!
 //! # Design
 //!
@@ -67,6 +69,7 @@ mod os;
 mod record;
 mod region;
 mod settings;
+mod shared;
 mod span;
 mod stats;
 mod thread;

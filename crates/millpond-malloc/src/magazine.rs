@@ -11,10 +11,7 @@
 
 use core::ptr::null_mut;
 
-use lock_api::{Mutex, RawMutex as _};
-use millpond::lock::SpinLock;
-
-use crate::os::{self, Access};
+use crate::{os, shared::Shared};
 
 /// Words in a magazine.
 pub(crate) const WORDS: usize = 64;
@@ -118,29 +115,24 @@ impl Magazine {
     }
 }
 
-/// Magazines that no thread and no depot uses.
-struct Spares(Magazine);
-
-// SAFETY: the magazines are accessed only by the thread that holds the lock.
-unsafe impl Send for Spares {}
-
-static SPARES: Mutex<SpinLock, Spares> = Mutex::const_new(SpinLock::INIT, Spares(Magazine::NONE));
+/// Magazines that no thread and no depot uses, linked.
+pub(crate) static SPARES: Shared<Magazine> = Shared::new(Magazine::NONE);
 
 /// Takes a magazine with arbitrary contents; returns `None` if there is no memory.
 pub(crate) fn take() -> Option<Magazine> {
     let mut spares = SPARES.lock();
-    if spares.0.is_none() {
-        let memory = os::map(BATCH * BYTES, Access::ReadWrite)?.as_ptr();
+    if spares.is_none() {
+        let memory = os::map(BATCH * BYTES)?.as_ptr();
         for index in 0..BATCH {
             let magazine = Magazine(memory.wrapping_add(index * BYTES).cast());
             // SAFETY: the memory is new, and aligned to a page.
-            unsafe { magazine.set_link(spares.0) };
-            spares.0 = magazine;
+            unsafe { magazine.set_link(*spares) };
+            *spares = magazine;
         }
     }
-    let magazine = spares.0;
+    let magazine = *spares;
     // SAFETY: the magazine was a spare, so it belongs to the holder of the lock.
-    spares.0 = unsafe { magazine.link() };
+    *spares = unsafe { magazine.link() };
     Some(magazine)
 }
 
@@ -152,21 +144,6 @@ pub(crate) fn take() -> Option<Magazine> {
 pub(crate) unsafe fn give_back(magazine: Magazine) {
     let mut spares = SPARES.lock();
     // SAFETY: the caller owned the magazine.
-    unsafe { magazine.set_link(spares.0) };
-    spares.0 = magazine;
-}
-
-/// Acquires the lock of magazines for the time of a `fork`.
-pub(crate) fn lock_for_fork() {
-    core::mem::forget(SPARES.lock());
-}
-
-/// Releases the lock that [`lock_for_fork`] acquired.
-///
-/// # Safety
-///
-/// This thread, or the parent of this process, has called [`lock_for_fork`].
-pub(crate) unsafe fn unlock_after_fork() {
-    // SAFETY: the caller guarantees that the lock is held.
-    unsafe { SPARES.force_unlock() };
+    unsafe { magazine.set_link(*spares) };
+    *spares = magazine;
 }

@@ -1,9 +1,6 @@
 //! What happens when the program misuses the heap: one line on standard error, then the end.
 
-use core::{
-    ffi::CStr,
-    fmt::{self, Write as _},
-};
+use core::fmt::{self, Write as _};
 
 /// What was wrong with a pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +9,8 @@ pub(crate) enum Kind {
     DoubleFree,
     /// The pointer does not point to the start of a block, but into it.
     Interior,
-    /// Nothing was ever allocated there.
-    NeverAllocated,
+    /// No block is there: it is a large one that was freed, or none was ever allocated there.
+    NoBlock,
 }
 
 /// A line of limited length, built without allocation.
@@ -41,12 +38,6 @@ pub(crate) fn print(text: fmt::Arguments<'_>) {
     unsafe { libc::write(2, line.bytes.as_ptr().cast(), line.length) };
 }
 
-/// Reports something that does not end the program.
-#[cold]
-pub(crate) fn warn(text: &CStr) {
-    print(format_args!("{}", text.to_str().unwrap_or("?")));
-}
-
 /// Reports a misuse and ends the program.
 #[cold]
 pub(crate) fn end_program(call: &str, block: *const u8, kind: Kind, size: usize) -> ! {
@@ -58,8 +49,8 @@ pub(crate) fn end_program(call: &str, block: *const u8, kind: Kind, size: usize)
         Kind::Interior => {
             print(format_args!("invalid free: {call}({address:#x}), inside a block of {size} bytes"))
         }
-        Kind::NeverAllocated => {
-            print(format_args!("invalid free: {call}({address:#x}), where no block was allocated"))
+        Kind::NoBlock => {
+            print(format_args!("invalid free: {call}({address:#x}), where no block is allocated"))
         }
     }
     // SAFETY: `abort` is always safe to call.

@@ -2,21 +2,17 @@
 
 use core::ptr::{NonNull, null_mut};
 
-/// How a reservation may be used.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// At once; pages get memory when they are touched.
-    ReadWrite,
-    /// Only after [`commit`].
-    Nothing,
+/// Maps this many bytes of zeros, which are not backed by memory until they are touched.
+pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
+    map_with(bytes, libc::PROT_READ | libc::PROT_WRITE)
 }
 
-/// Maps this many bytes of zeros, which are not backed by memory until they are touched.
-pub(crate) fn map(bytes: usize, access: Access) -> Option<NonNull<u8>> {
-    let protection = match access {
-        Access::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
-        Access::Nothing => libc::PROT_NONE,
-    };
+/// Reserves address space, which can be used after [`commit`]. It does not count as memory that is used or locked.
+pub(crate) fn reserve(bytes: usize) -> Option<NonNull<u8>> {
+    map_with(bytes, libc::PROT_NONE)
+}
+
+fn map_with(bytes: usize, protection: libc::c_int) -> Option<NonNull<u8>> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: a new mapping affects no other memory.
     let start = unsafe { libc::mmap(null_mut(), bytes, protection, flags, -1, 0) };
@@ -27,7 +23,7 @@ pub(crate) fn map(bytes: usize, access: Access) -> Option<NonNull<u8>> {
 ///
 /// # Safety
 ///
-/// The range must belong to a mapping of [`map`].
+/// The range must belong to a mapping of [`reserve`].
 pub(crate) unsafe fn commit(start: *mut u8, bytes: usize) -> bool {
     // SAFETY: the caller owns the range.
     unsafe { libc::mprotect(start.cast(), bytes, libc::PROT_READ | libc::PROT_WRITE) == 0 }
@@ -37,7 +33,7 @@ pub(crate) unsafe fn commit(start: *mut u8, bytes: usize) -> bool {
 ///
 /// # Safety
 ///
-/// The range must belong to a mapping of [`map`], and its contents must not be needed any more.
+/// The range must belong to a mapping of [`reserve`], and its contents must not be needed any more.
 pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) -> bool {
     // SAFETY: the caller owns the range.
     unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) == 0 }
@@ -47,7 +43,7 @@ pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) -> bool {
 ///
 /// # Safety
 ///
-/// The range must belong to a mapping of [`map`].
+/// The range must belong to a mapping of [`reserve`].
 pub(crate) unsafe fn allow_huge_pages(start: *mut u8, bytes: usize) {
     // SAFETY: the advice changes no contents. A system without huge pages refuses it, which does not matter.
     unsafe { libc::madvise(start.cast(), bytes, libc::MADV_HUGEPAGE) };
@@ -58,7 +54,7 @@ pub(crate) unsafe fn allow_huge_pages(start: *mut u8, bytes: usize) {
 ///
 /// # Safety
 ///
-/// Both ranges must belong to mappings of [`map`] and not overlap.
+/// Both ranges must belong to mappings of [`reserve`] and not overlap.
 pub(crate) unsafe fn move_pages(from: *mut u8, to: *mut u8, bytes: usize) -> bool {
     let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
     // SAFETY: the caller owns both ranges.

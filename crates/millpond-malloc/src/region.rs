@@ -9,16 +9,17 @@
 //! ```
 //!
 //! Everything that describes blocks lies outside of them, so that a write past the end of a block cannot change it. The
-//! tables are as large as the region needs them, and get memory where they are touched.
+//! tables are as large as the region needs them. Region and tables are reserved at once and committed as they grow, and
+//! get memory where they are touched.
 
 use core::{
-    ptr::{NonNull, null_mut, with_exposed_provenance_mut},
+    ptr::{null_mut, with_exposed_provenance_mut},
     sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*},
 };
 
 use crate::{
     classes::GRAIN,
-    os::{self, Access},
+    os,
     record::Record,
     settings::{self, Mode},
 };
@@ -36,12 +37,12 @@ const SMALLEST: usize = 1 << 20;
 const HUGE: usize = 2 << 20;
 /// Bytes at the start of the region that have ordinary pages: small programs do not pay for huge ones.
 const ORDINARY: usize = 4 << 20;
-/// Bytes that are committed at once where reserving memory does not suffice.
+/// Bytes that are committed at once, or an eighth of what is committed already.
 const COMMIT_STEP: usize = 4 << 20;
 
 static BASE: AtomicUsize = AtomicUsize::new(0);
 static LENGTH: AtomicUsize = AtomicUsize::new(0);
-/// Bytes of the region that can be used; the rest has to be committed.
+/// Bytes of the region that are committed; the rest cannot be accessed.
 static COMMITTED: AtomicUsize = AtomicUsize::new(0);
 /// Bytes in which the hot path of [`Mode::Fast`] finds the class of a block; 0 in other modes.
 static FAST_LENGTH: AtomicUsize = AtomicUsize::new(0);
@@ -63,6 +64,11 @@ pub(crate) fn base() -> usize {
 /// Number of units in the region.
 pub(crate) fn units() -> usize {
     LENGTH.load(Relaxed) >> UNIT_SHIFT
+}
+
+/// Returns whether a unit can be used, and so have its entries in the tables.
+pub(crate) fn is_committed(unit: usize) -> bool {
+    unit < COMMITTED.load(Relaxed) >> UNIT_SHIFT
 }
 
 /// An address, relative to the region.
@@ -88,15 +94,6 @@ impl Offset {
     pub(crate) fn checked_grain(self) -> Option<usize> {
         let grain = self.0.rotate_right(GRAIN.trailing_zeros());
         (grain < GRAINS.load(Relaxed)).then_some(grain)
-    }
-}
-
-/// Lets the hot path of the mode use what is committed.
-fn open_hot_path() {
-    let committed = COMMITTED.load(Relaxed);
-    match settings::mode() {
-        Mode::Fast => FAST_LENGTH.store(committed, Relaxed),
-        Mode::Checked => GRAINS.store(committed / GRAIN, Relaxed),
     }
 }
 
@@ -153,33 +150,21 @@ const PER_UNIT: [usize; 4] = [1, UNIT / GRAIN, size_of::<Record>(), BIT_WORDS * 
 
 /// Reserves the region and its tables, as large as the system permits. Returns whether that succeeded.
 pub(crate) fn reserve() -> bool {
-    for access in [Access::ReadWrite, Access::Nothing] {
-        let mut length = LARGEST;
-        // Where memory is not overcommitted, a readable reservation counts as used: it is not worth shrinking much.
-        let least = if access == Access::ReadWrite { LARGEST / 4 } else { SMALLEST };
-        while length >= least {
-            if let Some(start) = reserve_exactly(length, access) {
-                publish(start, length, access);
-                return true;
-            }
-            length /= 2;
+    let lengths = core::iter::successors(Some(LARGEST), |length| Some(length / 2));
+    for length in lengths.take_while(|&length| length >= SMALLEST) {
+        let tables = PER_UNIT.iter().map(|bytes| (length >> UNIT_SHIFT) * bytes).sum::<usize>();
+        if let Some(start) = os::reserve(length + tables + HUGE) {
+            publish(start.as_ptr().map_addr(|address| address.next_multiple_of(HUGE)), length);
+            return true;
         }
     }
     false
 }
 
-/// Reserves a region of this length, followed by its tables.
-fn reserve_exactly(length: usize, access: Access) -> Option<NonNull<u8>> {
-    let tables = PER_UNIT.iter().map(|bytes| (length >> UNIT_SHIFT) * bytes).sum::<usize>();
-    let bytes = length + tables + HUGE;
-    let start = os::map(bytes, access)?;
-    let aligned = start.as_ptr().map_addr(|address| address.next_multiple_of(HUGE));
-    NonNull::new(aligned)
-}
-
-fn publish(start: NonNull<u8>, length: usize, access: Access) {
+/// Sets the places of the region, which begins at `start`, and of the tables behind it.
+fn publish(start: *mut u8, length: usize) {
     let units = length >> UNIT_SHIFT;
-    let mut table = start.as_ptr().wrapping_add(length);
+    let mut table = start.wrapping_add(length);
     let mut next = |bytes: usize| {
         let this = table;
         table = table.wrapping_add(units * bytes);
@@ -188,17 +173,15 @@ fn publish(start: NonNull<u8>, length: usize, access: Access) {
     UNIT_CLASSES.store(next(PER_UNIT[0]), Relaxed);
     let live = next(PER_UNIT[1]);
     LIVE.store(live, Relaxed);
-    LIVE_OF_NULL.store(live.wrapping_sub(start.addr().get() / GRAIN), Relaxed);
+    LIVE_OF_NULL.store(live.wrapping_sub(start.addr() / GRAIN), Relaxed);
     RECORDS.store(next(PER_UNIT[2]).cast(), Relaxed);
     FREE_BITS.store(next(PER_UNIT[3]).cast(), Relaxed);
-    COMMITTED.store(if access == Access::ReadWrite { length } else { 0 }, Relaxed);
     if length > ORDINARY {
-        // SAFETY: the range is part of the new mapping.
-        unsafe { os::allow_huge_pages(start.as_ptr().add(ORDINARY), length - ORDINARY) };
+        // SAFETY: the range is part of the new reservation.
+        unsafe { os::allow_huge_pages(start.add(ORDINARY), length - ORDINARY) };
     }
     LENGTH.store(length, Relaxed);
-    BASE.store(start.as_ptr().expose_provenance(), Release);
-    open_hot_path();
+    BASE.store(start.expose_provenance(), Release);
 }
 
 /// Makes the first `units` units usable; returns whether that succeeded. One thread at a time calls this.
@@ -207,7 +190,8 @@ pub(crate) fn commit(units: usize) -> bool {
     if needed <= before {
         return true;
     }
-    let after = needed.next_multiple_of(COMMIT_STEP).min(LENGTH.load(Relaxed));
+    let step = COMMIT_STEP.max(before / 8);
+    let after = needed.max(before + step).next_multiple_of(COMMIT_STEP).min(LENGTH.load(Relaxed));
     let (first, count) = (before >> UNIT_SHIFT, (after - before) >> UNIT_SHIFT);
     let tables = [
         (unit_class(0), PER_UNIT[0]),
@@ -219,7 +203,10 @@ pub(crate) fn commit(units: usize) -> bool {
         && tables.iter().all(|(table, bytes)| commit_pages(table.wrapping_add(first * bytes), count * bytes));
     if committed {
         COMMITTED.store(after, Relaxed);
-        open_hot_path();
+        match settings::mode() {
+            Mode::Fast => FAST_LENGTH.store(after, Relaxed),
+            Mode::Checked => GRAINS.store(after / GRAIN, Relaxed),
+        }
     }
     committed
 }

@@ -8,10 +8,11 @@ use core::{
 /// How much the heap checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum Mode {
     /// Checks nothing that costs an instruction on the hot path.
     Fast = 0,
-    /// Detects every double, invalid, interior and unaligned free, and ends the program.
+    /// Detects double, invalid, interior and unaligned frees of addresses in the heap, and ends the program.
     Checked = 1,
 }
 
@@ -43,6 +44,6 @@ pub(crate) fn read() {
     match unsafe { CStr::from_ptr(value) }.to_bytes() {
         b"fast" => MODE.store(Mode::Fast as u8, Relaxed),
         b"checked" | b"" => {}
-        _ => crate::misuse::warn(c"MILLPOND_MALLOC must be fast or checked; using checked"),
+        _ => crate::misuse::print(format_args!("MILLPOND_MALLOC must be fast or checked; using checked")),
     }
 }

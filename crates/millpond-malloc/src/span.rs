@@ -58,20 +58,9 @@ pub(crate) unsafe fn place_of(address: *const u8) -> Place {
 
 /// Creates a span; returns its first unit, or `None` if there is no memory.
 pub(crate) fn create(class: usize) -> Option<usize> {
-    let run = unit::take(units(class), 1)?;
-    for unit in run.first..run.first + run.length {
-        // SAFETY: the run was taken, and nothing else uses it yet.
-        unsafe {
-            *record(unit) = Record {
-                first: run.first as u32,
-                length: run.length as u32,
-                class: class as u8,
-                usage: Use::Span,
-                ..Record::INNER
-            };
-            region::unit_class(unit).write(class as u8);
-        }
-    }
+    let run = unit::take(units(class), UNIT, class)?;
+    // SAFETY: the run was taken, and nothing else uses it yet.
+    unsafe { region::unit_class(run.first).write_bytes(class as u8, run.length) };
     Some(run.first)
 }
 
@@ -84,12 +73,9 @@ pub(crate) unsafe fn destroy(span: usize) {
     // SAFETY: the caller guarantees that nothing uses the span.
     unsafe {
         let length = record(span).length as usize;
-        for unit in span..span + length {
-            *record(unit) = Record::INNER;
-            region::unit_class(unit).write(0);
-        }
+        region::unit_class(span).write_bytes(0, length);
         region::free_bits(span).write_bytes(0, BIT_WORDS * length);
-        unit::give_back(Run { first: span, length, zero: false });
+        unit::give_back_span(span);
     }
 }
 

@@ -7,17 +7,15 @@
 use core::{
     cell::Cell,
     ptr::null_mut,
-    sync::atomic::{AtomicBool, AtomicU32, Ordering::*},
+    sync::atomic::{AtomicU32, Ordering::*},
 };
-
-use lock_api::{Mutex, RawMutex as _};
-use millpond::lock::SpinLock;
 
 use crate::{
     classes::{self, SIZES},
     depot,
     magazine::{self, Magazine},
-    os::{self, Access},
+    os,
+    shared::Shared,
 };
 
 mod place {
@@ -133,17 +131,13 @@ pub(crate) struct Side {
 /// The word of a thread whose end has begun: it keeps no blocks.
 const ENDED: usize = 1;
 
-/// Records of threads that have ended.
-struct Unused(*mut Side);
-
-// SAFETY: unused records are accessed only by the thread that holds the lock.
-unsafe impl Send for Unused {}
-
-static UNUSED: Mutex<SpinLock, Unused> = Mutex::const_new(SpinLock::INIT, Unused(null_mut()));
+/// Records that no thread uses, linked.
+pub(crate) static UNUSED: Shared<*mut Side> = Shared::new(null_mut());
 
 /// The key whose destructor notices the end of a thread.
-static KEY: AtomicU32 = AtomicU32::new(0);
-static HAS_KEY: AtomicBool = AtomicBool::new(false);
+static KEY: AtomicU32 = AtomicU32::new(NO_KEY);
+/// There is no key: keys are small numbers.
+const NO_KEY: u32 = u32::MAX;
 
 /// Prepares to notice the ends of threads.
 pub(crate) fn initialize() {
@@ -151,7 +145,6 @@ pub(crate) fn initialize() {
     // SAFETY: `end` is a valid destructor; the library is never unloaded.
     if unsafe { libc::pthread_key_create(&raw mut key, Some(end)) } == 0 {
         KEY.store(key, Relaxed);
-        HAS_KEY.store(true, Release);
     }
 }
 
@@ -172,9 +165,10 @@ fn begin(offset: usize) -> Option<&'static Side> {
     let side = take_record()?;
     place::set(offset, classes::COUNT, side.expose_provenance());
     // After the record is set, because this may allocate.
-    if HAS_KEY.load(Acquire) {
+    let key = KEY.load(Relaxed);
+    if key != NO_KEY {
         // SAFETY: the key exists, and the value is not null.
-        unsafe { libc::pthread_setspecific(KEY.load(Relaxed), side.cast()) };
+        unsafe { libc::pthread_setspecific(key, side.cast()) };
     }
     // SAFETY: the record belongs to this thread.
     Some(unsafe { &*side })
@@ -185,8 +179,8 @@ fn take_record() -> Option<*mut Side> {
     const BYTES: usize = size_of::<Side>().next_multiple_of(64);
     const BATCH: usize = 16;
     let mut unused = UNUSED.lock();
-    if unused.0.is_null() {
-        let memory = os::map(BATCH * BYTES, Access::ReadWrite)?.as_ptr();
+    if unused.is_null() {
+        let memory = os::map(BATCH * BYTES)?.as_ptr();
         for index in 0..BATCH {
             let side = memory.wrapping_add(index * BYTES).cast::<Side>();
             // SAFETY: the memory is new, and aligned to a page.
@@ -195,15 +189,15 @@ fn take_record() -> Option<*mut Side> {
                     spares: [const { Cell::new(Magazine::NONE) }; classes::COUNT],
                     limits: [const { Cell::new(FIRST_LIMIT) }; classes::COUNT],
                     empty: Cell::new(Magazine::NONE),
-                    next: Cell::new(unused.0),
+                    next: Cell::new(*unused),
                 });
             }
-            unused.0 = side;
+            *unused = side;
         }
     }
-    let side = unused.0;
+    let side = *unused;
     // SAFETY: an unused record belongs to the holder of the lock.
-    unused.0 = unsafe { (*side).next.get() };
+    *unused = unsafe { (*side).next.get() };
     Some(side)
 }
 
@@ -247,8 +241,8 @@ unsafe extern "C" fn end(_: *mut libc::c_void) {
             let side = unsafe { &*core::ptr::with_exposed_provenance::<Side>(record) };
             flush(side);
             let mut unused = UNUSED.lock();
-            side.next.set(unused.0);
-            unused.0 = (&raw const *side).cast_mut();
+            side.next.set(*unused);
+            *unused = (&raw const *side).cast_mut();
         });
     }
 }
@@ -276,19 +270,4 @@ pub(crate) fn flush(side: &Side) {
         // SAFETY: the magazine belonged to this thread.
         unsafe { magazine::give_back(empty) };
     }
-}
-
-/// Acquires the lock of records for the time of a `fork`.
-pub(crate) fn lock_for_fork() {
-    core::mem::forget(UNUSED.lock());
-}
-
-/// Releases the lock that [`lock_for_fork`] acquired.
-///
-/// # Safety
-///
-/// This thread, or the parent of this process, has called [`lock_for_fork`].
-pub(crate) unsafe fn unlock_after_fork() {
-    // SAFETY: the caller guarantees that the lock is held.
-    unsafe { UNUSED.force_unlock() };
 }

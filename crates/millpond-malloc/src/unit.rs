@@ -4,13 +4,14 @@
 //! of a run describe it, so that a run that becomes free finds its neighbours (boundary tags, Knuth 1968, beside the
 //! memory instead of in it).
 
-use lock_api::{Mutex, RawMutex as _};
+use lock_api::MutexGuard;
 use millpond::lock::SpinLock;
 
 use crate::{
     os,
     record::{Record, Use},
     region::{self, UNIT, UNIT_SHIFT},
+    shared::Shared,
 };
 
 /// Number of lists: for runs of 1 to 63 units, and, at index 0, for longer ones.
@@ -25,7 +26,7 @@ const CALLS_PER_LOOK: u32 = 16;
 const PURGE_BATCH: usize = 16;
 
 /// The free runs.
-struct Units {
+pub(crate) struct Units {
     lists: [u32; LISTS],
     /// Which lists of exact lengths have runs.
     filled: u64,
@@ -43,19 +44,16 @@ struct Units {
 }
 
 /// Acquired after the lock of a depot, if both are needed.
-static UNITS: Mutex<SpinLock, Units> = Mutex::const_new(
-    SpinLock::INIT,
-    Units {
-        lists: [0; LISTS],
-        filled: 0,
-        top: 1,
-        dirty: 0,
-        used: 0,
-        idle: 0,
-        epoch: 0,
-        calls: CALLS_PER_LOOK,
-    },
-);
+pub(crate) static UNITS: Shared<Units> = Shared::new(Units {
+    lists: [0; LISTS],
+    filled: 0,
+    top: 1,
+    dirty: 0,
+    used: 0,
+    idle: 0,
+    epoch: 0,
+    calls: CALLS_PER_LOOK,
+});
 
 /// A run of units that was taken.
 #[derive(Clone, Copy)]
@@ -70,8 +68,8 @@ pub(crate) struct Run {
 ///
 /// # Safety
 ///
-/// The unit must be committed, and the caller must hold the lock that protects its record: the lock of units for free
-/// runs and while a run changes hands, that of its class's depot for a span. A large block is its owner's.
+/// The unit must be committed, and the caller must hold the lock that protects its record: that of units for free runs
+/// and large blocks, that of its class's depot for a span.
 #[inline(always)]
 pub(crate) unsafe fn record<'a>(unit: usize) -> &'a mut Record {
     debug_assert!(unit < region::units());
@@ -79,13 +77,15 @@ pub(crate) unsafe fn record<'a>(unit: usize) -> &'a mut Record {
     unsafe { &mut *region::record(unit) }
 }
 
-/// Takes a run of `length` units that begins at a multiple of `align` units; returns `None` if there is no memory.
-pub(crate) fn take(length: usize, align: usize) -> Option<Run> {
+/// Takes a run of `length` units whose address is a multiple of `align` bytes, for the blocks of a class or, if the
+/// class is 0, for one large block; returns `None` if there is no memory.
+pub(crate) fn take(length: usize, align: usize, class: usize) -> Option<Run> {
     let mut units = UNITS.lock();
     // SAFETY: the lock of units is held.
     unsafe {
-        let run = units.take(length.checked_add(align - 1)?)?;
-        let skipped = run.first.next_multiple_of(align) - run.first;
+        let run = units.take(length.checked_add(align.div_ceil(UNIT) - 1)?)?;
+        let start = region::address_of(run.first) as usize;
+        let skipped = (start.next_multiple_of(align) - start) >> UNIT_SHIFT;
         if skipped != 0 {
             units.insert(Run { length: skipped, ..run });
         }
@@ -95,20 +95,108 @@ pub(crate) fn take(length: usize, align: usize) -> Option<Run> {
         }
         units.used += length;
         units.idle = units.idle.min(units.dirty);
-        Some(Run { first: run.first + skipped, length, zero: run.zero })
+        let run = Run { first: run.first + skipped, length, zero: run.zero };
+        mark(run, class);
+        Some(run)
     }
 }
 
-/// Returns a run, whose records have the use [`Use::Inner`].
+/// Describes a run that was taken.
 ///
 /// # Safety
 ///
-/// The run was taken, and nothing uses it.
-pub(crate) unsafe fn give_back(run: Run) {
+/// The lock of units must be held, and the run must belong to the caller.
+unsafe fn mark(run: Run, class: usize) {
+    let (usage, marked) = if class == 0 { (Use::Large, 1) } else { (Use::Span, run.length) };
+    let (first, length) = (run.first as u32, run.length as u32);
+    for unit in run.first..run.first + marked {
+        // SAFETY: the caller guarantees that the lock is held.
+        unsafe { *record(unit) = Record { first, length, class: class as u8, usage, ..Record::INNER } };
+    }
+}
+
+/// Returns the run of a span.
+///
+/// # Safety
+///
+/// `first` must be the first unit of a span, which nothing uses any more.
+pub(crate) unsafe fn give_back_span(first: usize) {
     let mut units = UNITS.lock();
-    units.used -= run.length;
-    // SAFETY: the lock of units is held, and the run belongs to the caller.
-    unsafe { units.insert(run) };
+    // SAFETY: the lock of units is held, and the span belongs to the caller.
+    unsafe {
+        let length = record(first).length as usize;
+        (first..first + length).for_each(|unit| *record(unit) = Record::INNER);
+        units.give_back(first, length);
+    }
+    purge_excess(units);
+}
+
+/// Returns the run of the large block that begins at an address of the region; returns whether there was one.
+pub(crate) fn give_back_large(block: *mut u8) -> bool {
+    let first = region::unit_of(block);
+    let mut units = UNITS.lock();
+    let Some(length) = large_length(block) else { return false };
+    // SAFETY: the lock of units is held, and the block is large and live: it is freed here, once.
+    unsafe {
+        *record(first) = Record::INNER;
+        units.give_back(first, length);
+    }
+    purge_excess(units);
+    true
+}
+
+/// Returns the number of units of the large block that begins at an address of the region, or `None` if there is none.
+pub(crate) fn large_length(block: *mut u8) -> Option<usize> {
+    let unit = region::unit_of(block);
+    if !region::is_committed(unit) || region::address_of(unit) != block {
+        return None;
+    }
+    // SAFETY: the record is only read, and does not change while the block is live.
+    let record = unsafe { region::record(unit).read() };
+    (record.usage == Use::Large).then_some(record.length as usize)
+}
+
+/// Shortens a large block to `length` units.
+///
+/// # Safety
+///
+/// `first` must be the first unit of a large block of the caller, which has more units.
+pub(crate) unsafe fn shorten(first: usize, length: usize) {
+    let mut units = UNITS.lock();
+    // SAFETY: the lock of units is held, and the block belongs to the caller.
+    unsafe {
+        let before = core::mem::replace(&mut record(first).length, length as u32) as usize;
+        units.give_back(first + length, before - length);
+    }
+    purge_excess(units);
+}
+
+/// Lengthens a large block to `length` units, if enough of those that follow it are free; returns whether they were.
+///
+/// # Safety
+///
+/// `first` must be the first unit of a large block of the caller, which has fewer units.
+pub(crate) unsafe fn lengthen(first: usize, length: usize) -> bool {
+    let mut units = UNITS.lock();
+    // SAFETY: the lock of units is held, and the block belongs to the caller.
+    unsafe {
+        let next = first + record(first).length as usize;
+        let more = first + length - next;
+        if next >= units.top || !usage(next).is_free() || (record(next).length as usize) < more {
+            return false;
+        }
+        let run = units.remove(next);
+        if run.length > more {
+            units.insert(Run { first: next + more, length: run.length - more, ..run });
+        }
+        record(first).length = length as u32;
+        units.used += more;
+    }
+    true
+}
+
+/// Returns memory to the system if too much is free.
+fn purge_excess(mut units: MutexGuard<'_, SpinLock, Units>) {
     let excess = units.excess();
     drop(units);
     if excess != 0 {
@@ -116,30 +204,8 @@ pub(crate) unsafe fn give_back(run: Run) {
     }
 }
 
-/// Extends a run in use by the free units that follow it, if there are `more` of them; returns whether there were.
-///
-/// # Safety
-///
-/// The run `first..first + length` is in use by the caller.
-pub(crate) unsafe fn extend(first: usize, length: usize, more: usize) -> bool {
-    let mut units = UNITS.lock();
-    let next = first + length;
-    // SAFETY: the lock of units is held.
-    unsafe {
-        if next >= units.top || !record(next).usage.is_free() || (record(next).length as usize) < more {
-            return false;
-        }
-        let run = units.remove(next);
-        if run.length > more {
-            units.insert(Run { first: next + more, length: run.length - more, ..run });
-        }
-    }
-    units.used += more;
-    true
-}
-
-/// Returns the memory of free runs to the system, until it was that of `most` units; returns the number of bytes. The
-/// mapping stays in one piece.
+/// Returns the memory of free runs to the system, until it was that of `most` units or the system refuses; returns the
+/// number of bytes. (It refuses if the program has locked its memory.) The mapping stays in one piece.
 pub(crate) fn purge(most: usize) -> usize {
     let mut purged = 0;
     loop {
@@ -156,9 +222,10 @@ pub(crate) fn purge(most: usize) -> usize {
         for run in &batch[..count] {
             // SAFETY: the lock of units is held, and the runs are this function's.
             unsafe { units.insert(*run) };
-            purged += run.length << UNIT_SHIFT;
+            purged += if run.zero { run.length << UNIT_SHIFT } else { 0 };
         }
-        if count < PURGE_BATCH || purged >> UNIT_SHIFT >= most {
+        let refused = batch[..count].iter().any(|run| !run.zero);
+        if refused || count < PURGE_BATCH || purged >> UNIT_SHIFT >= most {
             return purged;
         }
     }
@@ -178,19 +245,14 @@ pub(crate) fn footprint() -> Footprint {
     Footprint { used: units.used * UNIT, dirty: units.dirty * UNIT, mapped: units.top * UNIT }
 }
 
-/// Acquires the lock of units for the time of a `fork`.
-pub(crate) fn lock_for_fork() {
-    core::mem::forget(UNITS.lock());
-}
-
-/// Releases the lock that [`lock_for_fork`] acquired.
+/// Returns what the run is used for that begins, or ends, with a unit.
 ///
 /// # Safety
 ///
-/// This thread, or the parent of this process, has called [`lock_for_fork`].
-pub(crate) unsafe fn unlock_after_fork() {
-    // SAFETY: the caller guarantees that the lock is held.
-    unsafe { UNITS.force_unlock() };
+/// The unit must be committed. If it is in a span, other threads may change other fields of its record meanwhile.
+unsafe fn usage(unit: usize) -> Use {
+    // SAFETY: only this field is read, which changes under the lock of units alone.
+    unsafe { (*region::record(unit)).usage }
 }
 
 /// The list for runs of this length.
@@ -202,6 +264,13 @@ fn list_for(length: usize) -> usize {
 ///
 /// All methods: the lock of units is held.
 impl Units {
+    /// Inserts a run that was in use.
+    unsafe fn give_back(&mut self, first: usize, length: usize) {
+        self.used -= length;
+        // SAFETY: the caller guarantees that the lock is held.
+        unsafe { self.insert(Run { first, length, zero: false }) };
+    }
+
     /// Returns how many dirty units are too many: those beyond the limit, and, at the end of a period, those that were
     /// not needed in it.
     fn excess(&mut self) -> usize {
@@ -293,12 +362,12 @@ impl Units {
         // SAFETY: the caller guarantees that the lock is held.
         unsafe {
             let usage = if run.zero { Use::Zero } else { Use::Dirty };
-            if record(run.first - 1).usage == usage {
+            if self::usage(run.first - 1) == usage {
                 let before = self.remove(record(run.first - 1).first as usize);
                 run = Run { first: before.first, length: before.length + run.length, ..run };
             }
             let end = run.first + run.length;
-            if end < self.top && record(end).usage == usage {
+            if end < self.top && self::usage(end) == usage {
                 run.length += self.remove(end).length;
             }
             if !run.zero {

@@ -28,3 +28,14 @@ fn memory_that_is_not_needed_is_returned() {
         succeed(preloaded(&program, mode).arg("decay"));
     }
 }
+
+#[test]
+fn memory_can_be_locked() {
+    let program = compile("limits", &[]);
+    for mode in MODES {
+        let output = succeed(preloaded(&program, mode).arg("locked"));
+        if !output.stdout.is_empty() {
+            eprintln!("SKIPPED: memory_can_be_locked, because memory cannot be locked here");
+        }
+    }
+}

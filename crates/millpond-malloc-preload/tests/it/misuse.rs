@@ -36,5 +36,5 @@ fn every_kind_is_reported() {
         assert_reported(&program, &["middle", size], "invalid free: free(");
         assert_reported(&program, &["double", size], "invalid free: free(");
     }
-    assert_reported(&program, &["never", "64"], "where no block was allocated");
+    assert_reported(&program, &["never", "64"], "where no block is allocated");
 }

@@ -1,10 +1,11 @@
-// `decay`: frees a large heap and goes on with a small one. `exhaust`: allocates until there is no memory, frees all of it, and can allocate again. `trim`: frees a large heap
+// `locked`: locks all memory, where the system permits it, and uses the heap. `decay`: frees a large heap and goes on with a small one. `exhaust`: allocates until there is no memory, frees all of it, and can allocate again. `trim`: frees a large heap
 // and asks for its memory to be returned.
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static long resident(void) {
@@ -53,6 +54,20 @@ int main(int count, char **words) {
         list = allocate_list(100000, first - first / 8, &second);
         free_list(list);
         return second < first - first / 8;
+    }
+    if (count > 1 && !strcmp(words[1], "locked")) {
+        free(malloc(100));
+        if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) {
+            puts("memory cannot be locked");
+            return 0;
+        }
+        // The address space that the heap reserves must not become memory.
+        if (resident() > 200000)
+            return 7;
+        for (int round = 0; round < 3; round++)
+            free_list(allocate_list(100000, 600, &first));
+        malloc_trim(0);
+        return first != 600;
     }
     if (count > 1 && !strcmp(words[1], "decay")) {
         struct node *list = allocate_list(100000, 300, &first);
