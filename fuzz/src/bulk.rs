@@ -3,8 +3,9 @@
 use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, slice};
 
 use millpond::{
-    AllocError, Allocator, Inspect, Local, Reclaim,
+    AllocError, Allocator, Cached, Inspect, Local, Reclaim,
     observe::{InvariantError, PoolStats},
+    pool::SizeClasses,
     raw::{Allocation, RawPool},
     testing::TrackingParent,
 };

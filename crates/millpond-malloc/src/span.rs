@@ -4,9 +4,8 @@
 
 use crate::{
     classes::{GRAIN, RECIPROCALS, SIZES},
-    record::{Record, Use},
     region::{self, BIT_WORDS, UNIT, UNIT_SHIFT},
-    unit::{self, Run, record},
+    unit::{self, record},
 };
 
 /// Blocks that a span has at least.

@@ -78,8 +78,9 @@ impl Usage {
             count += more;
             freed > 0 && 2 * count >= freed
         });
-        let bound =
-            |class| if class + 1 < LIFETIMES_NS { 1 << (8 + class) } else { wall_ns.max(1 << (7 + class)) };
+        let bound = |class| {
+            if class + 1 < LIFETIMES_NS { 1u64 << (8 + class) } else { wall_ns.max(1u64 << (7 + class)) }
+        };
         class.map(bound)
     }
 

@@ -8,7 +8,7 @@
 use core::{cell::UnsafeCell, marker::PhantomData, ptr::NonNull};
 
 use super::{cursor::Cursor, space::Space};
-use crate::traits::{Allocator, AtFork, Inspect, delegate_allocator, delegate_inspect};
+use crate::traits::{AtFork, delegate_allocator, delegate_inspect};
 
 /// A borrowed slice as a source of exactly these bytes.
 ///

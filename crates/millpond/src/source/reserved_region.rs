@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     base::{AllocError, address},
-    traits::{Allocation, Allocator, AtFork, Inspect, delegate_inspect},
+    traits::{Allocation, Allocator, AtFork, delegate_inspect},
 };
 
 /// A large range of addresses as a source: it grows without ever moving, and has no gaps.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use millpond::{
-    AllocError, Allocator, Classes, Heap, Inspect, Local,
+    AllocError, Allocator, Classes, Heap, Local,
     raw::Allocation,
     testing::{Conformance, Oracle, Stress, conformance},
 };

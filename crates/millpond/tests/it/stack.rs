@@ -186,7 +186,6 @@ fn nest<A: Allocator>(scope: &mut Inner<'_, '_, A>, rng: &mut fastrand::Rng, dep
         }
         let mut oracle = Oracle::new(&*scope);
         play(&mut oracle, MIXED, rng, 10);
-        oracle.forget();
     }
     for (block, stamp) in kept {
         // SAFETY: every byte was filled when the block was lent.
