@@ -3,11 +3,9 @@
 use std::{alloc::Layout, mem::MaybeUninit, ptr::NonNull, slice};
 
 use millpond::{
-    AllocError, Allocator, Cached, Inspect, Local, Reclaim,
+    Allocator, Inspect, Reclaim,
     observe::{InvariantError, PoolStats},
-    pool::SizeClasses,
-    raw::{Allocation, RawPool},
-    testing::TrackingParent,
+    raw::Allocation,
 };
 
 /// Number of blocks that are allocated for each requested one.
@@ -15,53 +13,6 @@ const MANY: usize = 5;
 
 /// Allocates several blocks from its shell, fills and compares them, and frees all except one in one call.
 pub struct InBulk<S>(pub S);
-
-/// A shell that hands out many blocks at once.
-pub trait Many: Allocator + Inspect + Reclaim {
-    /// Fills all places or none.
-    fn allocate_many(
-        &self,
-        layout: Layout,
-        places: &mut [MaybeUninit<NonNull<u8>>],
-    ) -> Result<(), AllocError>;
-
-    /// Frees all blocks.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Allocator::deallocate`], for each block.
-    unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout);
-}
-
-impl<P: RawPool + Inspect> Many for Local<P, TrackingParent> {
-    fn allocate_many(
-        &self,
-        layout: Layout,
-        places: &mut [MaybeUninit<NonNull<u8>>],
-    ) -> Result<(), AllocError> {
-        self.allocate_many(layout, places)
-    }
-
-    unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
-        // SAFETY: the contract is the same as the caller's.
-        unsafe { self.deallocate_many(blocks, layout) };
-    }
-}
-
-impl<P: SizeClasses + Inspect> Many for Cached<P, TrackingParent> {
-    fn allocate_many(
-        &self,
-        layout: Layout,
-        places: &mut [MaybeUninit<NonNull<u8>>],
-    ) -> Result<(), AllocError> {
-        self.allocate_many(layout, places)
-    }
-
-    unsafe fn deallocate_many(&self, blocks: &[NonNull<u8>], layout: Layout) {
-        // SAFETY: the contract is the same as the caller's.
-        unsafe { self.deallocate_many(blocks, layout) };
-    }
-}
 
 // SAFETY: every block is the shell's, which upholds the contract.
 unsafe impl<S: Allocator> Allocator for InBulk<S> {
