@@ -118,8 +118,8 @@ impl<A: Allocator> Oracle<A> {
         self.allocator.trim()
     }
 
-    /// Forgets all live blocks.
-    pub(super) fn forget(&mut self) {
+    /// Forgets all live blocks, which stay allocated, such as those of a scope that is about to end.
+    pub fn forget(&mut self) {
         self.live.clear();
     }
 

@@ -76,7 +76,7 @@ fn static_arena_serves_all_threads_to_the_last_byte() {
 #[test]
 fn exact_buffers_are_enough() {
     // A linear arena needs nothing except the block, a stack three words more, at any address of the buffer; here at
-    // one that is aligned to a word.
+    // one that is // aligned to a word.
     for (size, align) in [(1, 1), (1, WORD), (400, 4), (7, WORD), (4096, WORD)] {
         for extra in 0..3 {
             let bytes = extra * WORD + size;
@@ -186,6 +186,7 @@ fn nest<A: Allocator>(scope: &mut Inner<'_, '_, A>, rng: &mut fastrand::Rng, dep
         }
         let mut oracle = Oracle::new(&*scope);
         play(&mut oracle, MIXED, rng, 10);
+        oracle.forget();
     }
     for (block, stamp) in kept {
         // SAFETY: every byte was filled when the block was lent.
