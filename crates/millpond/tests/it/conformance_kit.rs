@@ -204,7 +204,7 @@ fn each_bug_is_found() {
         (Bug::InPlaceMoves, "moved"),
         (Bug::BetweenGivesTooLittle, if usize::BITS > 32 { "was served" } else { "bytes" }),
         (Bug::HandsOutTwice, "overlap"),
-        (Bug::FreeWritesToANeighbour, "wrote into"),
+        (Bug::FreeWritesToANeighbour, "were overwritten"),
     ] {
         let found = complaint(|| conformance(|| Broken::new(bug)));
         let found = found.unwrap_or_else(|| panic!("{bug:?} was not found"));
