@@ -33,11 +33,18 @@ pub(crate) struct Depot {
 #[repr(align(64))]
 pub(crate) struct Line(pub(crate) Shared<Depot>);
 
+impl Line {
+    const fn new(class: usize) -> Self {
+        // SAFETY: the magazines and the spans with free blocks of a depot are changed only under its lock.
+        Self(unsafe { Shared::new(Depot::new(class)) })
+    }
+}
+
 pub(crate) static DEPOTS: [Line; classes::COUNT] = {
-    let mut depots = [const { Line(Shared::new(Depot::new(0))) }; classes::COUNT];
+    let mut depots = [const { Line::new(0) }; classes::COUNT];
     let mut class = 0;
     while class < classes::COUNT {
-        depots[class] = Line(Shared::new(Depot::new(class)));
+        depots[class] = Line::new(class);
         class += 1;
     }
     depots

@@ -116,7 +116,9 @@ impl Magazine {
 }
 
 /// Magazines that no thread and no depot uses, linked.
-pub(crate) static SPARES: Shared<Magazine> = Shared::new(Magazine::NONE);
+pub(crate) static SPARES: Shared<Magazine> =
+    // SAFETY: unused magazines are reached only from here.
+    unsafe { Shared::new(Magazine::NONE) };
 
 /// Takes a magazine with arbitrary contents; returns `None` if there is no memory.
 pub(crate) fn take() -> Option<Magazine> {

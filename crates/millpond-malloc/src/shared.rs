@@ -6,11 +6,16 @@ use millpond::lock::SpinLock;
 /// A value behind a lock.
 pub(crate) struct Shared<T>(Mutex<SpinLock, T>);
 
-// SAFETY: only the holder of the lock accesses the value, and what it points to belongs to that thread meanwhile.
+// SAFETY: only the holder of the lock accesses the value, and by the contract of `new` what it points to.
 unsafe impl<T> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
-    pub(crate) const fn new(value: T) -> Self {
+    /// Creates the lock.
+    ///
+    /// # Safety
+    ///
+    /// What the value points to is accessed only by the holder of the lock.
+    pub(crate) const unsafe fn new(value: T) -> Self {
         Self(Mutex::const_new(SpinLock::INIT, value))
     }
 

@@ -132,7 +132,9 @@ pub(crate) struct Side {
 const ENDED: usize = 1;
 
 /// Records that no thread uses, linked.
-pub(crate) static UNUSED: Shared<*mut Side> = Shared::new(null_mut());
+pub(crate) static UNUSED: Shared<*mut Side> =
+    // SAFETY: the records of ended threads are reached only from here.
+    unsafe { Shared::new(null_mut()) };
 
 /// The key whose destructor notices the end of a thread.
 static KEY: AtomicU32 = AtomicU32::new(NO_KEY);

@@ -44,16 +44,20 @@ pub(crate) struct Units {
 }
 
 /// Acquired after the lock of a depot, if both are needed.
-pub(crate) static UNITS: Shared<Units> = Shared::new(Units {
-    lists: [0; LISTS],
-    filled: 0,
-    top: 1,
-    dirty: 0,
-    used: 0,
-    idle: 0,
-    epoch: 0,
-    calls: CALLS_PER_LOOK,
-});
+pub(crate) static UNITS: Shared<Units> = {
+    let units = Units {
+        lists: [0; LISTS],
+        filled: 0,
+        top: 1,
+        dirty: 0,
+        used: 0,
+        idle: 0,
+        epoch: 0,
+        calls: CALLS_PER_LOOK,
+    };
+    // SAFETY: the records of units that are not taken are changed only under this lock.
+    unsafe { Shared::new(units) }
+};
 
 /// A run of units that was taken.
 #[derive(Clone, Copy)]
