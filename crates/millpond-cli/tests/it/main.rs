@@ -3,6 +3,7 @@
 mod advice;
 mod anonymize;
 mod json;
+mod planted;
 mod record;
 mod refusals;
 mod replay;
