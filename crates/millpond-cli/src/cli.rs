@@ -37,6 +37,17 @@ the next event of their thread), \"kept\" (half or more are live at the end of t
 freed live for less than a hundredth of the recording), or \"long\". A block belongs to the site that allocated it, \
 however often it is resized.";
 
+/// Shown below the help of advice.
+const ADVICE: &str = "\
+Examples:
+  millpond record -o app.mpt -- ./app     record a program
+  millpond advise app.mpt                 say what to do about its call sites
+  millpond advise app.mpt --code          with code to paste
+
+A call site is the first function in a stack, from the inside, that does not allocate for others, as malloc, operator \
+new, containers of standard libraries and wrappers of malloc do. Sites with fewer than 100 calls, or less than 0.2 % of \
+the program's calls, and those with large blocks are left alone.";
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Record every allocation of a program.
@@ -58,6 +69,9 @@ pub(crate) enum Command {
     /// Show what a program's memory was used for: by thread, size, call site and phase.
     #[command(after_help = SYMBOLS)]
     Show(Show),
+    /// Say for each call site what to do: a pool, an arena, a buffer, a capacity, or nothing.
+    #[command(after_help = ADVICE)]
+    Advise(Advise),
     /// Remove the names from a trace, so that it can be given away.
     ///
     /// Paths, arguments, names of threads and marks, and the names and build ids of modules are replaced by hashes with a
@@ -162,6 +176,17 @@ pub(crate) struct Show {
     pub(crate) places: Places,
 }
 
+#[derive(Args)]
+pub(crate) struct Advise {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// Print code to paste for each site, in the languages of the program.
+    #[arg(long)]
+    pub(crate) code: bool,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
 /// The trace to report on, and the form of the report.
 #[derive(Args)]
 pub(crate) struct Input {
@@ -195,6 +220,18 @@ pub(crate) struct Places {
     /// Fetch debug information from the servers in DEBUGINFOD_URLS.
     #[arg(long)]
     pub(crate) debuginfod: bool,
+}
+
+impl Places {
+    /// Returns an error if servers are to be asked, and none is known.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        let servers_are_known = std::env::var_os("DEBUGINFOD_URLS").is_some_and(|urls| !urls.is_empty());
+        anyhow::ensure!(
+            !self.debuginfod || servers_are_known,
+            "--debuginfod needs the addresses of servers in DEBUGINFOD_URLS"
+        );
+        Ok(())
+    }
 }
 
 #[derive(Args)]

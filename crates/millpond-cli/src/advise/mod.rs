@@ -1,6 +1,7 @@
-//! Chooses the block sizes for the pools of a program.
+//! Advice: block sizes for the pools of a program as a whole, and what to do about each of its call sites.
 
 mod language;
+mod sites;
 mod size_classes;
 mod snippet;
 
@@ -15,6 +16,7 @@ use crate::{
 };
 
 pub(crate) use language::Language;
+pub(crate) use sites::{Kind, Measures, Reason, SiteAdvice, SiteAdvices, advise};
 pub(crate) use size_classes::{Limits, align_of_block};
 use snippet::Snippet;
 

@@ -1,5 +1,6 @@
 //! The commands of the program, one module each, whose `run` takes the command's arguments and returns the exit code.
 
+mod advise;
 mod anonymize;
 mod example;
 mod mark;
@@ -28,6 +29,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Some(Command::Recover(arguments)) => recover::run(arguments),
         Some(Command::Replay(arguments)) => replay::run(arguments),
         Some(Command::Show(arguments)) => show::run(arguments),
+        Some(Command::Advise(arguments)) => advise::run(arguments),
         Some(Command::Anonymize(arguments)) => anonymize::run(arguments),
         Some(Command::Try(arguments)) => r#try::run(arguments),
         None => example::run(),

@@ -2,19 +2,14 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use millpond_trace::Reader;
 
 use crate::{cli, profile, report, terminal, trace};
 
 /// Runs the command.
 pub(crate) fn run(arguments: cli::Show) -> Result<ExitCode> {
-    let places = &arguments.places;
-    let servers_are_known = std::env::var_os("DEBUGINFOD_URLS").is_some_and(|urls| !urls.is_empty());
-    ensure!(
-        !places.debuginfod || servers_are_known,
-        "--debuginfod needs the addresses of servers in DEBUGINFOD_URLS"
-    );
+    arguments.places.check()?;
     let path = &arguments.input.trace;
     let mut reader = trace::open(path)?;
     let name = path.display().to_string();

@@ -9,7 +9,7 @@ use millpond_trace::{Reader, Start, Summary, Thread, analysis::Analysis};
 
 use self::tally::Tally;
 pub(crate) use self::{
-    sites::Site,
+    sites::{Site, sites},
     tally::{Phase, SizeUse, ThreadUse},
     usage::{Lifetime, Usage},
 };
@@ -45,7 +45,7 @@ pub(crate) fn overview(reader: &mut Reader, places: &cli::Places) -> Result<Over
     let Tally { mut sizes, threads, phases } = tally;
     let tables = reader.tables();
     let names = Names::new(tables, places);
-    let sites = sites::sites(&analysis, &tables.stacks, &names);
+    let sites = sites(&analysis, &tables.stacks, &names).list;
     let about = |number: u32| {
         let known = tables.threads.iter().rfind(|thread| thread.number == number);
         known.cloned().unwrap_or(Thread { number, ..Thread::default() })

@@ -38,8 +38,16 @@ pub(crate) struct Site {
     pub(crate) stacks: u64,
 }
 
-/// Returns all sites, those with the most bytes first. Stacks without frames make up a site without frames.
-pub(crate) fn sites(analysis: &Analysis, stacks: &Stacks, names: &Names) -> Vec<Site> {
+/// The sites of a trace.
+pub(crate) struct Sites {
+    /// All sites, those with the most bytes first. Stacks without frames make up a site without frames.
+    pub(crate) list: Vec<Site>,
+    /// The place in the list for each stack that allocated or resized.
+    pub(crate) of_stack: HashMap<u32, u32, FixedState>,
+}
+
+/// Returns all sites.
+pub(crate) fn sites(analysis: &Analysis, stacks: &Stacks, names: &Names) -> Sites {
     let mut search = Search::new(analysis, stacks, names);
     search.find_wrappers();
     let mut groups: HashMap<Option<u32>, Group, FixedState> = HashMap::default();
@@ -48,15 +56,18 @@ pub(crate) fn sites(analysis: &Analysis, stacks: &Stacks, names: &Names) -> Vec<
         let telling = search.telling(stack);
         let group = groups.entry(telling.map(|(_, function)| function)).or_default();
         group.usage.add(used);
-        group.stacks += 1;
-        if group.stacks == 1 || used.bytes > group.most {
+        group.stacks.push(stack);
+        if group.stacks.len() == 1 || used.bytes > group.most {
             (group.most, group.stack, group.skipped) =
                 (used.bytes, stack, telling.map_or(0, |(skipped, _)| skipped));
         }
     }
     let mut groups: Vec<_> = groups.into_values().collect();
     groups.sort_by_key(|group| (std::cmp::Reverse(group.usage.bytes), group.stack));
-    groups.into_iter().map(|group| search.site(&group)).collect()
+    let numbered = (0..).zip(&groups);
+    let of_stack =
+        numbered.flat_map(|(at, group)| group.stacks.iter().map(move |&stack| (stack, at))).collect();
+    Sites { list: groups.iter().map(|group| search.site(group)).collect(), of_stack }
 }
 
 /// Returns how often a stack asked for memory.
@@ -68,7 +79,7 @@ fn calls(stack: &Stack) -> u64 {
 #[derive(Default)]
 struct Group {
     usage: Usage,
-    stacks: u64,
+    stacks: Vec<u32>,
     /// The stack with the most bytes, these bytes, and how many of its functions are skipped.
     stack: u32,
     most: u64,
@@ -164,7 +175,7 @@ impl<'a> Search<'a> {
     fn site(&self, group: &Group) -> Site {
         let mut functions = self.functions(group.stack).map(|function| self.names.function(function).clone());
         let through = functions.by_ref().take(group.skipped).collect();
-        Site { usage: group.usage, through, frames: functions.collect(), stacks: group.stacks }
+        Site { usage: group.usage, through, frames: functions.collect(), stacks: group.stacks.len() as u64 }
     }
 }
 

@@ -1,7 +1,10 @@
 //! The reports: as text, or as JSON for programs.
 
 mod about;
+mod advice_json;
+mod advice_text;
 mod anonymized;
+mod frames;
 mod help;
 mod json;
 mod overview_json;
@@ -10,6 +13,8 @@ mod table;
 mod text;
 
 pub(crate) use self::{
+    advice_json::advice as advice_json,
+    advice_text::advice as advice_text,
     anonymized::text as anonymized_text,
     help::{AFTER_BUNDLED, BEFORE_BUNDLED},
     json::{analysis as json, verified as verified_json},

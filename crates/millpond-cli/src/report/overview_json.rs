@@ -58,7 +58,7 @@ struct Place<'a> {
 }
 
 #[derive(Serialize)]
-struct Frame<'a> {
+pub(super) struct Frame<'a> {
     function: &'a str,
     file: Option<&'a str>,
     line: Option<u32>,
@@ -137,7 +137,7 @@ fn place(site: &Site, wall_ns: u64) -> Place<'_> {
     }
 }
 
-fn frame(function: &Function) -> Frame<'_> {
+pub(super) fn frame(function: &Function) -> Frame<'_> {
     Frame {
         function: &function.name,
         file: known(&function.file),

@@ -1,25 +1,19 @@
 //! The use of memory as text: the ten largest of everything.
 
-use std::fmt::Write as _;
-
 use millpond_trace::Summary;
 
 use super::{
-    about::{self, BOLD, shortened},
-    table,
+    about::{self, BOLD},
+    frames, table,
 };
 use crate::{
     profile::{Lifetime, Overview, Phase, Site, SizeUse, ThreadUse, Usage},
-    symbols::Function,
     trace,
     units::{self, bytes, count, counted, percent},
 };
 
 /// How many lines of each kind are shown.
 const MOST: usize = 10;
-/// How many frames of a stack are shown, from the site outwards, and max characters of each name.
-const FRAMES: usize = 4;
-const NAME: usize = 60;
 
 /// Returns the report.
 pub(crate) fn overview(overview: &Overview) -> String {
@@ -91,24 +85,13 @@ fn size(size: &SizeUse, allocations: u64) -> Vec<String> {
 /// Formats a site in two lines: figures, and frames.
 fn site(number: u32, site: &Site, summary: &Summary) -> String {
     let usage = &site.usage;
-    let mut text = format!(
+    let text = format!(
         "  {number:>2}  {} ({}) in {}\n      ",
         bytes(usage.bytes as f64),
         percent(usage.bytes as f64 / summary.requested.max(1) as f64),
         calls(usage, summary),
     );
-    if site.frames.is_empty() {
-        text.push_str("unknown callers");
-    }
-    let frames: Vec<_> = site.frames.iter().take(FRAMES).map(frame).collect();
-    text.push_str(&frames.join(" < "));
-    if site.frames.len() > FRAMES {
-        text.push_str(" < ...");
-    }
-    if let Some(through) = site.through.last() {
-        let _ = write!(text, ", through {}", brief(&through.name));
-    }
-    text + "\n"
+    text + &frames::chain(&site.frames, &site.through) + "\n"
 }
 
 /// Formats how often a site asked for memory, and what became of its blocks.
@@ -127,16 +110,6 @@ fn calls(usage: &Usage, summary: &Summary) -> String {
         percent(usage.temporaries as f64 / usage.blocks() as f64),
         word(lifetime),
     )
-}
-
-/// Formats a function with the name of its file and the line.
-fn frame(function: &Function) -> String {
-    let name = brief(&function.name);
-    match (trace::last_part(&function.file), function.line) {
-        ("", _) => name,
-        (file, 0) => format!("{name} ({file})"),
-        (file, line) => format!("{name} ({file}:{line})"),
-    }
 }
 
 fn phase(phase: &Phase) -> Vec<String> {
@@ -158,45 +131,5 @@ fn word(lifetime: Lifetime) -> &'static str {
         Lifetime::Short => "short",
         Lifetime::Long => "long",
         Lifetime::Kept => "kept",
-    }
-}
-
-/// Shortens a name, if it is long, by what is between brackets, and after that at its end.
-fn brief(name: &str) -> String {
-    if name.chars().count() <= NAME {
-        return name.to_owned();
-    }
-    let mut depth = 0_i32;
-    // The brackets of `<Type as Trait>::method` are part of the path.
-    let (mut brief, rest) = match name.strip_prefix('<') {
-        Some(rest) => (String::from("<"), rest),
-        None => (String::new(), name),
-    };
-    for letter in rest.chars() {
-        depth -= i32::from(matches!(letter, '>' | ')') && depth > 0);
-        if depth == 0 {
-            brief.push(letter);
-        }
-        if matches!(letter, '<' | '(') {
-            brief.push_str(if depth == 0 { "..." } else { "" });
-            depth += 1;
-        }
-    }
-    shortened(&brief, NAME)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_names_are_shortened_inside_of_brackets() {
-        assert_eq!(brief("operator new(unsigned long)"), "operator new(unsigned long)");
-        let name =
-            "std::vector<std::pair<int, char>, std::allocator<int> >::_M_default_append(unsigned long)";
-        assert_eq!(brief(name), "std::vector<...>::_M_default_append(...)");
-        let name = "<program::Item<alloc::string::String> as core::convert::From<program::Other>>::from";
-        assert_eq!(brief(name), "<program::Item<...> as core::convert::From<...>>::from");
-        assert_eq!(brief(&"x".repeat(100)), format!("{}...", "x".repeat(NAME)));
     }
 }

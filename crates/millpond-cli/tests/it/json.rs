@@ -31,8 +31,10 @@ fn fields_and_documentation_agree() {
         let stack = writer.node(0, 0x1000, FrameKind::Return).unwrap();
         writer.allocate(At { stack, ..At::default() }, 10, 0, false).unwrap();
     });
-    let shown = millpond().arg("show").arg(&trace).arg("--json").output().unwrap();
-    fields(&serde_json::from_str(&stdout(shown)).unwrap(), &mut names);
+    for command in ["show", "advise"] {
+        let shown = millpond().arg(command).arg(&trace).arg("--json").output().unwrap();
+        fields(&serde_json::from_str(&stdout(shown)).unwrap(), &mut names);
+    }
     let page = include_str!("../../JSON.md");
     let documented: BTreeSet<_> = page
         .split('`')

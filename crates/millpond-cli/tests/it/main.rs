@@ -3,6 +3,7 @@
 mod advice;
 mod anonymize;
 mod json;
+mod pasted;
 mod planted;
 mod record;
 mod refusals;

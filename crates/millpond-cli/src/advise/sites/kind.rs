@@ -1,0 +1,203 @@
+//! The advice for a site, as a decision over what was measured.
+
+use super::{super::size_classes, measures::Measures};
+use crate::{
+    advise::Limits,
+    trace::{Count, Request},
+};
+
+/// A site with fewer calls than this, or with less than this share of the program's calls, is not worth a change.
+const LEAST_CALLS: u64 = 100;
+const LEAST_SHARE: f64 = 0.002;
+/// Blocks from this size on are large: a pool saves next to nothing of what using them costs.
+const LARGE: u64 = 32 << 10;
+/// The share of blocks that decides for most kinds.
+const NEARLY_ALL: f64 = 0.9;
+/// The share of the blocks of a pool of one size that have it. The others come from its parent.
+const ONE_SIZE: f64 = 0.95;
+/// A thread counts as one that allocates from this share of the blocks on.
+const THREAD: f64 = 0.05;
+/// Blocks of which so few live at once per thread are buffers that can be used again.
+const BUFFERS: u64 = 2;
+/// A capacity must be enough for this share of the chains, and at least this share of it used by the average chain.
+const ENOUGH: f64 = 0.95;
+const USED: f64 = 0.75;
+/// From so many generations on, blocks that die together belong to a phase that is repeated.
+const PHASES: u64 = 3;
+/// A site is growing if the last quarter of the recording added at least this share of what it has at the end.
+const GROWING: f64 = 0.1;
+/// Max number of block sizes for a site.
+const SIZES: usize = 6;
+
+/// What to do about a site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Take the blocks from a pool of blocks of one size.
+    OneSize { bytes: usize },
+    /// Take them from a pool of blocks of several sizes.
+    Classes { sizes: Vec<usize> },
+    /// Take them from a pool that keeps free blocks for each thread.
+    ThreadCache { sizes: Vec<usize> },
+    /// Take them from a pool of the thread that allocates, to which other threads return them.
+    RemoteFree { bytes: usize },
+    /// Take them from an arena that is freed as a whole.
+    Arena,
+    /// Take them from an arena that is reset after each phase; it needs at most this many bytes.
+    Frame { bytes: u64 },
+    /// Use one buffer again, or the stack; this many bytes are enough nearly always.
+    Reuse { bytes: u64 },
+    /// Begin with this many bytes instead of growing.
+    Capacity { bytes: u64 },
+    /// Find out why there are ever more of them.
+    Growth,
+    /// Leave it alone.
+    Nothing(Reason),
+}
+
+/// Why a site is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// It allocates too seldom.
+    Few,
+    /// Its blocks are large.
+    Large,
+}
+
+impl Kind {
+    /// Decides about a site of a program that makes `calls` calls to its allocator.
+    pub(super) fn of(measures: &Measures, calls: u64) -> Self {
+        let least = LEAST_CALLS.max((calls as f64 * LEAST_SHARE) as u64);
+        let threads = measures.threads(THREAD).max(1);
+        let blocks = measures.blocks as f64;
+        let is_most = |part: u64| part as f64 >= blocks * NEARLY_ALL;
+        if measures.calls() < least {
+            return Self::Nothing(Reason::Few);
+        }
+        if let Some(bytes) = capacity(measures) {
+            return Self::Capacity { bytes };
+        }
+        if measures.blocks < LEAST_CALLS {
+            return Self::Nothing(Reason::Few);
+        }
+        if measures.quantile(0.5) >= LARGE {
+            return Self::Nothing(Reason::Large);
+        }
+        if is_growing(measures) {
+            return Self::Growth;
+        }
+        if measures.remote_frees as f64 >= blocks * 0.5 {
+            return remote(measures);
+        }
+        if measures.max_live_blocks <= BUFFERS * threads as u64 {
+            return Self::Reuse { bytes: largest_usual(measures) };
+        }
+        if is_most(measures.together) && measures.generations / threads as u64 >= PHASES {
+            return Self::Frame { bytes: measures.generation_bytes };
+        }
+        if is_most(measures.together + measures.kept) {
+            return Self::Arena;
+        }
+        pool(measures, threads)
+    }
+
+    /// Returns the name in JSON.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::OneSize { .. } => "one_size",
+            Self::Classes { .. } => "classes",
+            Self::ThreadCache { .. } => "thread_cache",
+            Self::RemoteFree { .. } => "remote_free",
+            Self::Arena => "arena",
+            Self::Frame { .. } => "frame",
+            Self::Reuse { .. } => "reuse",
+            Self::Capacity { .. } => "capacity",
+            Self::Growth => "growth",
+            Self::Nothing(_) => "none",
+        }
+    }
+
+    /// Returns the block sizes of the pool, if it has any.
+    pub(crate) fn sizes(&self) -> Vec<usize> {
+        match self {
+            Self::OneSize { bytes } | Self::RemoteFree { bytes } => vec![*bytes],
+            Self::Classes { sizes } | Self::ThreadCache { sizes } => sizes.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns the bytes that an arena, a buffer or a capacity needs, if the advice names any.
+    pub(crate) fn bytes(&self) -> Option<u64> {
+        match self {
+            Self::Frame { bytes } | Self::Reuse { bytes } | Self::Capacity { bytes } => Some(*bytes),
+            _ => None,
+        }
+    }
+
+    /// Returns whether there is something to do.
+    pub(crate) fn is_advice(&self) -> bool {
+        !matches!(self, Self::Nothing(_))
+    }
+}
+
+/// Returns the size at which nearly all chains end, if the site consists of chains that end at about the same size.
+fn capacity(measures: &Measures) -> Option<u64> {
+    let chains = &measures.chains;
+    // The beginning of a chain, and its steps.
+    let calls = chains.count + chains.steps;
+    if chains.count < LEAST_CALLS / 2 || (calls as f64) < measures.calls() as f64 * NEARLY_ALL {
+        return None;
+    }
+    let bytes = chains.quantile(ENOUGH);
+    let used: f64 = chains.ends.iter().map(|(&size, &count)| size.min(bytes) as f64 * count as f64).sum();
+    (used >= bytes as f64 * chains.count as f64 * USED).then_some(bytes)
+}
+
+/// Returns whether blocks are hardly ever freed, and there are more of them to the end.
+fn is_growing(measures: &Measures) -> bool {
+    let live = measures.live_blocks as f64;
+    let quarter = measures.checkpoints[measures.checkpoints.len() - 2] as f64;
+    let is_kept = live >= measures.blocks as f64 * NEARLY_ALL;
+    is_kept && live - quarter >= live * GROWING
+}
+
+/// Returns a size that nearly all blocks do not exceed, however often they are resized.
+fn largest_usual(measures: &Measures) -> u64 {
+    if measures.chains.count > 0 {
+        measures.chains.quantile(ENOUGH).max(measures.quantile(ENOUGH))
+    } else {
+        measures.quantile(ENOUGH)
+    }
+}
+
+/// Returns the advice if most blocks are freed by other threads than those that allocate.
+fn remote(measures: &Measures) -> Kind {
+    match one_size(measures) {
+        Some(bytes) => Kind::RemoteFree { bytes },
+        None => Kind::ThreadCache { sizes: classes(measures) },
+    }
+}
+
+/// Returns the pool for blocks that are freed in any order.
+fn pool(measures: &Measures, threads: usize) -> Kind {
+    match one_size(measures) {
+        _ if threads > 1 => Kind::ThreadCache { sizes: classes(measures) },
+        Some(bytes) => Kind::OneSize { bytes },
+        None => Kind::Classes { sizes: classes(measures) },
+    }
+}
+
+/// Returns the size that nearly all blocks have, rounded up.
+fn one_size(measures: &Measures) -> Option<usize> {
+    let most = measures.sizes.iter().max_by_key(|size| (size.blocks, size.size))?;
+    let fits = most.blocks as f64 >= measures.blocks as f64 * ONE_SIZE && measures.resizes == 0;
+    fits.then_some(most.size as usize)
+}
+
+/// Returns block sizes for all blocks of a site.
+fn classes(measures: &Measures) -> Vec<usize> {
+    let counts = measures.sizes.iter().filter_map(|size| {
+        let request = Request::recorded(size.size, measures.align).ok()?;
+        Some(Count { request, allocations: size.blocks, live_at_peak: size.max_live })
+    });
+    size_classes::choose(&counts.collect::<Vec<_>>(), Limits::sensible(SIZES))
+}

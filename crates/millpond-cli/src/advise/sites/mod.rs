@@ -1,0 +1,96 @@
+//! Advice for each call site: what it allocates, and what to do about that.
+
+mod code;
+mod generation;
+mod kind;
+mod measures;
+#[cfg(test)]
+mod pasted;
+mod survey;
+
+use anyhow::{Result, ensure};
+use millpond_trace::{Reader, Start, Summary, analysis::Analysis};
+
+use super::Language;
+use crate::{
+    cli,
+    profile::{self, Lifetime, Usage},
+    symbols::{Function, Names},
+    terminal::Progress,
+    trace,
+};
+
+pub(crate) use self::{
+    kind::{Kind, Reason},
+    measures::Measures,
+};
+
+/// The advice for all sites of a trace.
+pub(crate) struct SiteAdvices {
+    /// Program and arguments.
+    pub(crate) command_line: String,
+    /// The origin of the trace according to the trace.
+    pub(crate) start: Start,
+    /// The metadata of the trace.
+    pub(crate) summary: Summary,
+    /// Number of frees and resizes by another thread than the one that allocated or last resized the block.
+    pub(crate) foreign: u64,
+    /// The languages that the program may be written in.
+    pub(crate) languages: Vec<Language>,
+    /// All sites that allocate, those with the most calls first.
+    pub(crate) sites: Vec<SiteAdvice>,
+    /// What stood in the way of more names, in words.
+    pub(crate) notes: Vec<String>,
+}
+
+/// A site, and the advice for it.
+pub(crate) struct SiteAdvice {
+    /// The function that allocates, and those that had called it, up to the outermost.
+    pub(crate) frames: Vec<Function>,
+    /// The functions through which it allocates, innermost first.
+    pub(crate) through: Vec<Function>,
+    /// What became of its blocks.
+    pub(crate) usage: Usage,
+    /// What decides about the advice.
+    pub(crate) measures: Measures,
+    /// How long its blocks live.
+    pub(crate) lifetime: Option<Lifetime>,
+    /// What to do.
+    pub(crate) kind: Kind,
+}
+
+/// Reads a trace twice, and the files that have the names of its functions.
+pub(crate) fn advise(reader: &mut Reader, places: &cli::Places) -> Result<SiteAdvices> {
+    ensure!(reader.summary().events > 0, "the trace has no events: there is nothing to advise");
+    let (progress, all) = (Progress::new("reading the trace"), reader.summary().events);
+    let analysis = Analysis::read_with(reader, |done| progress.at(done, 2 * all))?;
+    let names = Names::new(reader.tables(), places);
+    let found = profile::sites(&analysis, &reader.tables().stacks, &names);
+    let measured =
+        survey::measure(reader, &found.of_stack, found.list.len(), |done| progress.at(all + done, 2 * all))?;
+    drop(progress);
+    let calls = measured.sites.iter().map(Measures::calls).sum();
+    let wall = reader.summary().wall_ns;
+    let advised = found.list.into_iter().zip(measured.sites).filter(|(_, measures)| measures.blocks > 0);
+    let mut sites: Vec<_> = advised
+        .map(|(site, measures)| SiteAdvice {
+            kind: Kind::of(&measures, calls),
+            lifetime: site.usage.lifetime(wall),
+            frames: site.frames,
+            through: site.through,
+            usage: site.usage,
+            measures,
+        })
+        .collect();
+    sites.sort_by_key(|site| std::cmp::Reverse(site.measures.calls()));
+    let path = std::path::Path::new(&reader.start().program);
+    Ok(SiteAdvices {
+        command_line: trace::command_line(reader),
+        start: reader.start().clone(),
+        summary: reader.summary().clone(),
+        foreign: measured.foreign,
+        languages: Language::of(path, &reader.tables().modules),
+        sites,
+        notes: names.notes,
+    })
+}

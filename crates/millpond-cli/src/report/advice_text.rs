@@ -1,0 +1,180 @@
+//! Advice for call sites as text.
+
+use super::{
+    about::{self, BOLD},
+    frames,
+};
+use crate::{
+    advise::{Kind, Measures, Reason, SiteAdvice, SiteAdvices},
+    profile::Lifetime,
+    trace,
+    units::{self, bytes, count, counted, percent},
+};
+
+/// How many sites with advice are shown, and how many that are left alone.
+const MOST: usize = 20;
+const MOST_ALONE: usize = 5;
+
+/// Returns the report; with `code`, code to paste below each site.
+pub(crate) fn advice(advices: &SiteAdvices, code: bool) -> String {
+    let SiteAdvices { summary, sites, notes, .. } = advices;
+    let calls: u64 = sites.iter().map(|site| site.measures.calls()).sum();
+    let numbered = || (1..).zip(sites);
+    let advised: Vec<_> = numbered().filter(|(_, site)| site.kind.is_advice()).collect();
+    let alone: Vec<_> = numbered().filter(|(_, site)| !site.kind.is_advice()).collect();
+    let mut sections = vec![about::recording(&advices.command_line, summary, None)];
+    if advised.is_empty() {
+        sections.push(format!("{BOLD}Nothing to do{BOLD:#}\n  No call site is worth a change.\n"));
+    } else {
+        let shown = &advised[..advised.len().min(MOST)];
+        let text = shown.iter().map(|&(number, site)| {
+            let mut text = self::site(number, site, calls);
+            if code {
+                text.push_str(&self::code(advices, site));
+            }
+            text
+        });
+        sections.push(titled("Call sites to change, by calls", advised.len(), shown.len(), text));
+    }
+    if !alone.is_empty() {
+        let shown = &alone[..alone.len().min(MOST_ALONE)];
+        let text = shown.iter().map(|&(number, site)| self::site(number, site, calls));
+        sections.push(titled("Call sites to leave alone", alone.len(), shown.len(), text));
+    }
+    if !code && advised.iter().any(|(_, site)| site.has_code()) {
+        sections.push("--code prints code to paste for each of them.\n".into());
+    }
+    if !notes.is_empty() {
+        let text = notes.iter().map(|note| format!("  {}\n", trace::printable(note)));
+        sections.push(titled("Names that are missing", notes.len(), notes.len(), text));
+    }
+    sections.join("\n")
+}
+
+/// Formats parts under a title that says how many of how many there are.
+fn titled(title: &str, all: usize, shown: usize, parts: impl Iterator<Item = String>) -> String {
+    let of = if all > shown { format!(" ({shown} of {})", count(all as u64)) } else { String::new() };
+    format!("{BOLD}{title}{of}{BOLD:#}\n{}", parts.collect::<String>())
+}
+
+/// Formats a site: where it is, what it allocates, and what to do.
+fn site(number: u32, site: &SiteAdvice, calls: u64) -> String {
+    format!(
+        "  {number:>2}  {}\n      {}\n      {BOLD}{}{BOLD:#}\n",
+        frames::chain(&site.frames, &site.through),
+        facts(site, calls),
+        action(&site.kind, &site.measures),
+    )
+}
+
+/// Describes what a site allocates.
+fn facts(site: &SiteAdvice, calls: u64) -> String {
+    let measures = &site.measures;
+    let (least, most) = measures.range;
+    let sizes = if least == most {
+        bytes(most as f64)
+    } else {
+        format!("{} to {}", bytes(least as f64), bytes(most as f64))
+    };
+    let mut facts = vec![
+        format!(
+            "{} of {sizes} ({} of all calls)",
+            counted(measures.blocks, "block"),
+            percent(measures.calls() as f64 / calls.max(1) as f64)
+        ),
+        format!("at most {} live", count(measures.max_live_blocks)),
+    ];
+    facts.extend(site.lifetime.map(|lifetime| lifetime_of(lifetime).to_owned()));
+    if measures.chains.count > 0 {
+        facts.push(format!(
+            "{} that grew {}",
+            count(measures.chains.count),
+            counted(measures.chains.steps, "time")
+        ));
+    }
+    if measures.by_thread.len() > 1 {
+        facts.push(format!("by {}", counted(measures.by_thread.len() as u64, "thread")));
+    }
+    if measures.remote_frees > 0 {
+        let share = measures.remote_frees as f64 / measures.blocks as f64;
+        facts.push(format!("{} freed by another thread", percent(share)));
+    }
+    facts.join(", ")
+}
+
+fn lifetime_of(lifetime: Lifetime) -> &'static str {
+    match lifetime {
+        Lifetime::Temporary => "freed by the next call",
+        Lifetime::Short => "short-lived",
+        Lifetime::Long => "long-lived",
+        Lifetime::Kept => "kept to the end",
+    }
+}
+
+/// Says what to do.
+pub(super) fn action(kind: &Kind, measures: &Measures) -> String {
+    match kind {
+        Kind::OneSize { bytes } => format!("take them from a pool of blocks of {bytes} bytes"),
+        Kind::Classes { sizes } => {
+            format!("take them from a pool with blocks of {} bytes", list(sizes))
+        }
+        Kind::ThreadCache { sizes } => format!(
+            "take them from a pool that caches free blocks for each thread, with blocks of {} bytes",
+            list(sizes)
+        ),
+        Kind::RemoteFree { bytes } => format!(
+            "take them from a pool of the allocating thread, to which other threads return them, with blocks of {bytes} \
+             bytes"
+        ),
+        Kind::Arena if measures.live_blocks > 0 => {
+            "take them from an arena: they are kept together to the end".into()
+        }
+        Kind::Arena => "take them from an arena, freed as a whole: they die together".into(),
+        Kind::Frame { bytes } => format!(
+            "take them from an arena that is reset after each phase: they died together {}, {} at most",
+            counted(measures.generations, "time"),
+            units::bytes(*bytes as f64)
+        ),
+        Kind::Reuse { bytes } => format!(
+            "keep one buffer of {} for each thread, or put it on the stack: there is one at a time",
+            units::bytes(*bytes as f64)
+        ),
+        Kind::Capacity { bytes } => format!(
+            "reserve {} at once: of {} that grew, 95 % ended with at most that, after {} that copied up to {}",
+            units::bytes(*bytes as f64),
+            count(measures.chains.count),
+            counted(measures.chains.steps, "step"),
+            units::bytes(measures.chains.copied as f64),
+        ),
+        Kind::Growth => {
+            "look why there are ever more of them: a leak, or data that is kept; for kept data, an arena"
+                .into()
+        }
+        Kind::Nothing(Reason::Few) => "leave it alone: it allocates too seldom to matter".into(),
+        Kind::Nothing(Reason::Large) => "leave it alone: its blocks are large".into(),
+    }
+}
+
+/// Joins sizes.
+fn list(sizes: &[usize]) -> String {
+    let sizes: Vec<_> = sizes.iter().map(usize::to_string).collect();
+    match sizes.split_last() {
+        Some((last, first)) if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => sizes.concat(),
+    }
+}
+
+/// Formats the code for a site in the languages of the program.
+fn code(advices: &SiteAdvices, site: &SiteAdvice) -> String {
+    let mut text = String::new();
+    for &language in &advices.languages {
+        let Some(code) = site.code(language) else { continue };
+        text.push_str(&format!("\n      {}:\n", language.title()));
+        for line in code.lines() {
+            let indent = if line.is_empty() { "" } else { "      " };
+            text.push_str(&format!("{indent}{line}\n"));
+        }
+        text.push('\n');
+    }
+    text
+}
