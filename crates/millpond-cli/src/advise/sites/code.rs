@@ -13,7 +13,7 @@ const LIST: &str = "24, 4321";
 macro_rules! templates {
     ($kind:literal) => {
         [
-            include_str!(concat!("templates/", $kind, ".rs")),
+            include_str!(concat!("templates/", $kind, ".rs.txt")),
             include_str!(concat!("templates/", $kind, ".c")),
             include_str!(concat!("templates/", $kind, ".cpp")),
         ]

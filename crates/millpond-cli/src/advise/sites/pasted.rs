@@ -18,7 +18,7 @@ fn use_pool(pool: &impl Allocator, size: usize) {
 }
 
 mod one_size {
-    include!("templates/one_size.rs");
+    include!("templates/one_size.rs.txt");
 
     #[test]
     fn serves_blocks() {
@@ -27,7 +27,7 @@ mod one_size {
 }
 
 mod classes {
-    include!("templates/classes.rs");
+    include!("templates/classes.rs.txt");
 
     #[test]
     fn serves_blocks() {
@@ -36,7 +36,7 @@ mod classes {
 }
 
 mod thread_cache {
-    include!("templates/thread_cache.rs");
+    include!("templates/thread_cache.rs.txt");
 
     #[test]
     fn serves_blocks_of_threads() {
@@ -51,7 +51,7 @@ mod thread_cache {
 }
 
 mod remote_free {
-    include!("templates/remote_free.rs");
+    include!("templates/remote_free.rs.txt");
 
     #[test]
     fn serves_the_owner() {
@@ -62,7 +62,7 @@ mod remote_free {
 }
 
 mod arena {
-    include!("templates/arena.rs");
+    include!("templates/arena.rs.txt");
     use millpond::ArenaAlloc;
 
     #[test]
@@ -73,7 +73,7 @@ mod arena {
 }
 
 mod frame {
-    include!("templates/frame.rs");
+    include!("templates/frame.rs.txt");
     use millpond::ArenaAlloc;
 
     #[test]
@@ -86,7 +86,7 @@ mod frame {
 }
 
 mod reuse {
-    include!("templates/reuse.rs");
+    include!("templates/reuse.rs.txt");
 
     #[test]
     fn the_buffer_stays_and_is_empty() {
@@ -100,7 +100,7 @@ mod reuse {
 }
 
 mod capacity {
-    include!("templates/capacity.rs");
+    include!("templates/capacity.rs.txt");
 
     #[test]
     fn there_is_room() {
