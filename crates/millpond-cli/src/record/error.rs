@@ -9,7 +9,7 @@ pub(crate) enum RecordError {
     Static,
     /// The same, for a program made by Go's linker.
     Go,
-    /// A different C library from the one that the recorder is made for.
+    /// A C library for which the recorder is not made.
     OtherLibrary(PathBuf),
     /// Made for another architecture, or not a program.
     OtherMachine,
@@ -38,15 +38,9 @@ impl fmt::Display for RecordError {
                 "is a Go program: Go allocates from its own garbage-collected heap and not through malloc, so there is \
                  nothing that pools could replace. Only its C code (cgo) could be recorded, in a program linked dynamically",
             ),
-            Self::OtherLibrary(linker) if linker.to_string_lossy().contains("musl") => write!(
-                f,
-                "is linked with musl (its dynamic linker is {}), and the recorder needs glibc: build it for glibc (in \
-                 Rust, --target x86_64-unknown-linux-gnu; on Alpine, in a container of Debian)",
-                linker.display()
-            ),
             Self::OtherLibrary(linker) => write!(
                 f,
-                "is not made for glibc (its dynamic linker is {}), as the recorder is: build it for glibc",
+                "is made for another C library than glibc or musl (its dynamic linker is {}): build it for one of these",
                 linker.display()
             ),
             Self::OtherMachine => f.write_str("is not a program for this machine's processor and word size"),

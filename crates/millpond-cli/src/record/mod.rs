@@ -43,4 +43,5 @@ pub(crate) fn mark(target: &Path, name: &str) -> Result<()> {
 
 /// What recording needs.
 #[cfg(not(recorder))]
-const NEEDS: &str = "that needs Linux with glibc, on x86-64 or aarch64; traces made there can be replayed";
+const NEEDS: &str =
+    "that needs Linux with glibc or musl, on x86-64 or aarch64; traces made there can be replayed";

@@ -37,16 +37,20 @@ pub(super) fn before(binary: &Path) -> Option<RecordError> {
     };
     let linker = PathBuf::from(String::from_utf8_lossy(linker).into_owned());
     let name = linker.file_name().unwrap_or_default().to_string_lossy();
-    (!name.starts_with("ld-linux")).then(|| RecordError::OtherLibrary(linker.clone()))
+    let is_known = name.starts_with("ld-linux") || name.starts_with("ld-musl");
+    (!is_known).then(|| RecordError::OtherLibrary(linker.clone()))
 }
 
 /// A program with fewer events than this may have its own allocator.
 const FEW: u64 = 1000;
 
-/// Returns the allocator that a process used besides or instead of that of the C library, and where it is.
+/// Returns the allocator that a process used besides or instead of that of glibc, and where it is.
 pub(super) fn allocator(image: &Image, events: u64) -> Option<String> {
     let file = trace::last_part(&image.malloc);
-    if !file.is_empty() && !file.starts_with("libc.so") && !file.starts_with("libc-") {
+    if file == "libc.so" || file.starts_with("ld-musl") {
+        return Some("that of musl".into());
+    }
+    if !file.is_empty() && !file.starts_with("libc.so.") && !file.starts_with("libc-") {
         return Some(format!("that of {file}"));
     }
     own_allocator(Path::new(&image.program), events)

@@ -3,6 +3,7 @@
 mod counts;
 mod installed;
 mod manners;
+mod musl;
 mod observed;
 mod outputs;
 mod processes;
@@ -51,21 +52,27 @@ impl Workshop {
 
     /// Compiles a program; `None`, with a message, if that is impossible here.
     fn compile(&self, name: &str, options: &[&str]) -> Option<PathBuf> {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(name);
-        let is_cplusplus = source.with_extension("cc").exists();
-        let source = source.with_extension(if is_cplusplus { "cc" } else { "c" });
-        let program = self.path(name);
-        let mut compiler = Command::new(if is_cplusplus { "c++" } else { "cc" });
+        let is_cplusplus = source(name).extension().is_some_and(|extension| extension == "cc");
+        self.compile_by(if is_cplusplus { "c++" } else { "cc" }, name, options)
+    }
+
+    /// Compiles a program by this compiler; `None`, with a message, if that is impossible here.
+    fn compile_by(&self, compiler: &str, name: &str, options: &[&str]) -> Option<PathBuf> {
+        let (source, program) = (source(name), self.path(name));
+        let mut command = Command::new(compiler);
         // Without optimisation: a compiler may leave out allocations whose result is not used.
-        compiler.args(["-O0", "-w", "-pthread", "-o"]).arg(&program).arg(source).args(options).arg("-ldl");
-        match compiler.output() {
+        command.args(["-O0", "-w", "-pthread", "-o"]).arg(&program).arg(source).args(options).arg("-ldl");
+        match command.output() {
             Ok(output) if output.status.success() => Some(program),
             Ok(output) => {
-                skipped(name, &format!("cc cannot make it: {}", String::from_utf8_lossy(&output.stderr)));
+                skipped(
+                    name,
+                    &format!("{compiler} cannot make it: {}", String::from_utf8_lossy(&output.stderr)),
+                );
                 None
             }
             Err(error) => {
-                skipped(name, &format!("there is no C compiler: {error}"));
+                skipped(name, &format!("{compiler} cannot be run: {error}"));
                 None
             }
         }
@@ -103,6 +110,15 @@ impl Workshop {
     /// Returns the program's own trace.
     fn trace(&self) -> Trace {
         Trace::read(&self.path("out.mpt"))
+    }
+
+    /// Deletes all traces.
+    fn forget_traces(&self) {
+        for file in fs::read_dir(self.folder.path()).unwrap().map(|file| file.unwrap().path()) {
+            if file.extension().is_some_and(|extension| extension == "mpt") {
+                fs::remove_file(file).unwrap();
+            }
+        }
     }
 
     /// Returns the traces of other processes, in order of their start.
@@ -166,6 +182,13 @@ impl Trace {
     fn assert_exact(&self) {
         assert_eq!((self.summary.unknown_frees, self.summary.overlaps), (0, 0));
     }
+}
+
+/// Returns the source of a program for these tests.
+fn source(name: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(name);
+    let is_cplusplus = source.with_extension("cc").exists();
+    source.with_extension(if is_cplusplus { "cc" } else { "c" })
 }
 
 /// Returns what a successful run wrote to standard error, all of it by `millpond` itself.

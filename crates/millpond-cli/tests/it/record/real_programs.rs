@@ -128,24 +128,14 @@ fn refused(workshop: &Workshop, compiler: &mut Command, what: &str) -> Option<St
 }
 
 #[test]
-fn programs_of_go_and_musl_are_refused() {
+fn programs_of_go_are_refused() {
     let workshop = Workshop::new();
     std::fs::write(workshop.path("a.go"), "package main\n\nfunc main() { println(1) }\n").unwrap();
-    std::fs::write(workshop.path("a.c"), "int main(void) { return 0; }\n").unwrap();
     let mut go = Command::new("go");
     go.args(["build", "-o", "program", "a.go"])
         .env("GOCACHE", workshop.path("cache"))
         .env("GO111MODULE", "off");
     if let Some(text) = refused(&workshop, &mut go, "a program of Go") {
         assert!(text.contains("is a Go program") && text.contains("not through malloc"), "{text}");
-    }
-    let mut musl = Command::new("musl-gcc");
-    if let Some(text) = refused(&workshop, musl.args(["-o", "program", "a.c"]), "a program of musl") {
-        assert!(text.contains("is linked with musl") && text.contains("build it for glibc"), "{text}");
-    }
-    let mut musl = Command::new("musl-gcc");
-    if let Some(text) = refused(&workshop, musl.args(["-static", "-o", "program", "a.c"]), "a static program")
-    {
-        assert!(text.contains("is statically linked") && text.contains("leave out -static"), "{text}");
     }
 }

@@ -8,7 +8,7 @@ use super::{Trace, Workshop, told};
 
 impl Trace {
     /// Returns the frames of the first block of this size, from the innermost.
-    fn stack_of(&self, size: u64) -> Vec<(u64, FrameKind, String)> {
+    pub(super) fn stack_of(&self, size: u64) -> Vec<(u64, FrameKind, String)> {
         let is_it = |op: &Op| matches!(op, Op::Allocate { size: other, .. } if *other == size);
         let event = self.events.iter().find(|event| is_it(&event.op)).unwrap();
         let module = |number: u32| self.tables.modules[number as usize].path.clone();

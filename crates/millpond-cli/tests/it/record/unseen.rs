@@ -10,7 +10,7 @@ use std::{
 
 use millpond_trace::Ending;
 
-use super::{Workshop, told};
+use super::{Trace, Workshop, told};
 use crate::support::{millpond, refusal, skipped};
 
 /// Runs `millpond try` on a program.
@@ -81,15 +81,8 @@ fn children_in_a_sandbox_are_recorded() {
         let others: Vec<_> = workshop.others();
         let made: usize = others.iter().map(|child| child.made(607)).sum();
         assert_eq!(made, count - workshop.trace().made(607), "{mode}: {}", text(&output));
-        for child in others {
-            child.assert_exact();
-            fs::remove_file(workshop.path(&format!(
-                "out.{}-{}.mpt",
-                child.start.process,
-                child.start.program.rsplit('/').next().unwrap()
-            )))
-            .unwrap();
-        }
+        others.iter().for_each(Trace::assert_exact);
+        workshop.forget_traces();
     }
 }
 
@@ -151,11 +144,7 @@ fn children_are_recorded_with_every_start_function() {
         assert_eq!(children.iter().map(|child| child.made(777)).collect::<Vec<_>>(), [30], "{way}");
         assert_eq!(children[0].start.arguments.len(), 11, "{way}");
         assert!(!text(&output).contains("not recorded"), "{way}: {}", text(&output));
-        for trace in fs::read_dir(workshop.path("")).unwrap().flatten() {
-            if trace.path().extension().is_some_and(|extension| extension == "mpt") {
-                fs::remove_file(trace.path()).unwrap();
-            }
-        }
+        workshop.forget_traces();
     }
 }
 
