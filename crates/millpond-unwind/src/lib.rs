@@ -55,7 +55,7 @@ pub use crate::{
     frame::MOST_FRAMES,
     maps::mapping,
     module::{prepare, prepare_without_search},
-    nodes::{CUT, Node, WINDOW},
+    nodes::{CUT, Node, WINDOW, WINDOWS},
 };
 
 /// Marks the address of a frame that was found by following bp through code without rules, such as that of a just-in-time
@@ -74,7 +74,7 @@ pub const INTERRUPTED: u64 = 1 << 62;
 /// never unmapped.
 pub unsafe trait Host {
     /// Returns memory for the nodes from number `number * WINDOW` on, [`WINDOW`] of them. If two threads ask for the same
-    /// window, both must get the same memory, or two mappings of it.
+    /// window, only one of the answers is used.
     fn window(&self, number: u32) -> Option<NonNull<Node>>;
 
     /// Returns memory for tables.

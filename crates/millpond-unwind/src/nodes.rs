@@ -2,7 +2,7 @@
 //! The number of a node stands for the whole stack that ends there.
 
 use core::{
-    ptr::NonNull,
+    ptr::{NonNull, null_mut},
     sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*},
 };
 
@@ -23,8 +23,8 @@ pub struct Node {
     reserved: AtomicU32,
 }
 
-/// Nodes in a window.
-pub const WINDOW: usize = 4096;
+/// Nodes in a window: as many as leave room for a head of 64 bytes in 64 KiB.
+pub const WINDOW: usize = 4092;
 
 /// The parent of the outermost known frame of a stack that was cut off.
 pub const CUT: u32 = 1;
@@ -33,7 +33,7 @@ pub const CUT: u32 = 1;
 const FIRST: u32 = 2;
 
 /// Max windows: 16 million nodes.
-const WINDOWS: usize = 4096;
+pub const WINDOWS: usize = 4096;
 
 /// Entries in a thread's cache of nodes.
 pub(crate) const CACHED: usize = 1 << 15;
@@ -162,7 +162,9 @@ impl Nodes {
         let id = self.count.fetch_add(1, Relaxed) + FIRST;
         let window = self.windows.get(id as usize / WINDOW)?;
         if window.load(Acquire).is_null() {
-            window.store(host.window(id / WINDOW as u32)?.as_ptr(), Release);
+            let memory = host.window(id / WINDOW as u32)?.as_ptr();
+            // If another thread was first, this memory is not used.
+            let _ = window.compare_exchange(null_mut(), memory, AcqRel, Acquire);
         }
         // SAFETY: a window has that many nodes, and is never unmapped.
         let node = unsafe { &*window.load(Acquire).add(id as usize % WINDOW) };

@@ -6,6 +6,8 @@ use core::{
     sync::atomic::{AtomicPtr, AtomicU32, Ordering::*},
 };
 
+#[cfg(target_arch = "x86_64")]
+use millpond_trace::raw::MEMORY_FOLLOWS;
 use millpond_trace::raw::{Control, LIMIT, OVER, SANDBOX, UNIT, Window};
 
 use super::{
@@ -45,6 +47,24 @@ pub(crate) fn map(control: &Control) {
 
 /// Takes a unit for a process image. Waits until `millpond` has allocated it, by system calls if `calls` is true.
 pub(crate) fn take(image: u32, calls: bool) -> Result<*mut Window, u32> {
+    take_many(image, 1, calls)
+}
+
+/// Takes memory for a process image, which is inherited by its children; all zeros.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn memory(image: u32, bytes: usize, calls: bool) -> Result<*mut u8, u32> {
+    let units = (size_of::<Window>() + bytes).div_ceil(UNIT) as u32;
+    let head = take_many(image, units, calls)?;
+    // SAFETY: the units are all zeros, belong to the caller alone, and have room for the head and for that many bytes.
+    unsafe {
+        (*head).used.store(units, Relaxed);
+        (*head).valid.store(MEMORY_FOLLOWS, Release);
+        Ok(head.add(1).cast())
+    }
+}
+
+/// Takes units that follow each other; returns the first.
+fn take_many(image: u32, units: u32, calls: bool) -> Result<*mut Window, u32> {
     let (control, start) = (control(), START.load(Acquire));
     if start.is_null() {
         return Err(SANDBOX);
@@ -52,18 +72,20 @@ pub(crate) fn take(image: u32, calls: bool) -> Result<*mut Window, u32> {
     if control.stop.load(Relaxed) != 0 {
         return Err(OVER);
     }
-    if control.written.fetch_add(UNIT as u64, Relaxed) + UNIT as u64 > control.limit.load(Relaxed) {
+    let bytes = u64::from(units) * UNIT as u64;
+    if control.written.fetch_add(bytes, Relaxed) + bytes > control.limit.load(Relaxed) {
         return Err(LIMIT);
     }
     control.urgent.store(1, Relaxed);
-    let unit = control.taken.fetch_add(1, Relaxed);
-    if unit >= UNITS.load(Relaxed) {
+    let unit = control.taken.fetch_add(units, Relaxed);
+    let last = unit.saturating_add(units - 1);
+    if last >= UNITS.load(Relaxed) {
         return Err(LIMIT);
     }
-    wait_for(control, unit, calls)?;
-    // SAFETY: the mapping has more units than this.
+    wait_for(control, last, calls)?;
+    // SAFETY: the mapping has more units than these.
     let window = unsafe { start.add(unit as usize * UNIT).cast::<Window>() };
-    // SAFETY: the unit is mapped, has room on the disk, and belongs to the caller alone.
+    // SAFETY: the units are mapped, have room on the disk, and belong to the caller alone.
     unsafe { (*window).image.store(image, Relaxed) };
     Ok(window)
 }

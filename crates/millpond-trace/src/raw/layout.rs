@@ -8,13 +8,26 @@ use core::{
 use super::record::Record;
 
 /// The version of the layout; changes with every change in this file.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The first eight bytes of the control file and of every `live/N`.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"mpraw\0\0\0") | (VERSION as u64) << 48;
 
 /// The environment variable that tells the recorder where its directory is.
 pub const DIRECTORY: &str = "MILLPOND_RECORD";
+
+/// The environment variable that tells the recorder which descriptors it inherits: those of `live/control`, of `reserve` and
+/// of its own library, 0 for none; then flags, and the process that called `exec`, 0 if unknown.
+pub const FILES: &str = "MILLPOND_FILES";
+
+/// Flag in [`FILES`]: the process is in a sandbox.
+pub const IN_SANDBOX: u32 = 1;
+
+/// Flag in [`FILES`]: the clock of the processor must not be read.
+pub const WITHOUT_CLOCK: u32 = 2;
+
+/// Flag in [`FILES`]: the program was counted in [`Control::missing`].
+pub const COUNTED: u32 = 4;
 
 /// The longest path of a directory that the recorder accepts.
 pub const LONGEST_DIRECTORY: usize = 400;
@@ -43,6 +56,8 @@ pub struct Control {
     pub sandboxed: AtomicU32,
     /// Number of records in `live/execs` so far, which is the number of the next one.
     pub execs: AtomicU32,
+    /// Number of programs that could not be noted in `live/execs` when they were started and do not record.
+    pub missing: AtomicU32,
     /// The last process that was about to become a program and could not be noted in `live/execs`; 0: none.
     pub unwritten: AtomicU32,
     /// Ticks before that call.
@@ -240,7 +255,7 @@ pub struct Window {
     pub sequence: AtomicU32,
     /// Number of complete records.
     pub used: AtomicU32,
-    /// What follows: [`RECORDS_FOLLOW`] or [`HEADER_FOLLOWS`]; 0 in a unit that was never written.
+    /// What follows: [`RECORDS_FOLLOW`] or another constant below it; 0 in a unit that was never written.
     pub valid: AtomicU32,
     /// The number of the process image; only in `reserve`.
     pub image: AtomicU32,
@@ -251,6 +266,25 @@ pub const RECORDS_FOLLOW: u32 = 1;
 
 /// [`Window::valid`]: a unit of `reserve` in which the [`Header`] of a process follows that could not create a file.
 pub const HEADER_FOLLOWS: u32 = 2;
+
+/// [`Window::valid`]: a unit of nodes; the sequence number is that of the unit among those of the process.
+pub const NODES_FOLLOW: u32 = 3;
+
+/// [`Window::valid`]: memory of a process, in this unit of `reserve` and the next ones, `used` of them altogether.
+pub const MEMORY_FOLLOWS: u32 = 4;
+
+/// [`Window::valid`]: a text about a process, of `used` bytes. The number of the stream is its place in [`TEXTS`]; a long
+/// text continues in the unit with the next sequence number.
+pub const TEXT_FOLLOWS: u32 = 5;
+
+/// Texts about a process image, by what the names of their files end with: copies from `/proc/self`.
+pub const TEXTS: [&str; 4] = [".exe", ".cmdline", ".maps", ".maps.end"];
+
+/// Nodes that fit into one unit.
+pub const NODES: usize = (UNIT - size_of::<Window>()) / size_of::<Node>();
+
+/// Max units of nodes of a process.
+pub const NODE_UNITS: u32 = 4096;
 
 /// Types that can be copied from the bytes of a file.
 ///
@@ -311,6 +345,7 @@ mod tests {
     #[test]
     fn units_and_records_fit() {
         assert_eq!(size_of::<Window>() + RECORDS * size_of::<Record>(), UNIT);
+        assert_eq!(size_of::<Window>() + NODES * size_of::<Node>(), UNIT);
         assert_eq!(size_of::<Exec>(), 512);
         assert!(size_of::<Header>() <= 4096 && size_of::<Control>() <= 4096, "one page each");
     }

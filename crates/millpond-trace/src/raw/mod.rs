@@ -16,7 +16,7 @@
 //! | `samples`, `threads` | [`Sample`], [`ThreadName`]: what `millpond` sees of the processes from outside |
 //! | `marks` | [`OuterMark`]: marks that were set from outside |
 //! | `live/execs` | [`Exec`]: programs that a process was about to become or to start |
-//! | `live/N.nodes` | [`Node`]: the frames of all stacks in events of process image N |
+//! | `live/N.nodes` | units of [`Node`]s: the frames of all stacks in events of process image N |
 //! | `live/N.unloads`, `live/N.maps.0`, … | [`Unloaded`], and copies of `/proc/self/maps` that were made before |
 //! | `live/N.exe`, `live/N.cmdline`, `live/N.maps`, `live/N.maps.end` | copies from `/proc/self` |
 //!
@@ -28,7 +28,7 @@
 //! Every process maps the file `reserve`, of which `millpond` keeps some units ahead of use allocated on the disk. A process
 //! that has entered a sandbox, has given up its rights, has changed its root directory or has reached a limit takes units
 //! from there, one after the other, and needs no system call for that. A child of `fork` in a sandbox has its [`Header`] in
-//! such a unit too.
+//! such a unit too, and nodes and tables for stacks are there as well.
 //!
 //! [`StreamWriter`] writes streams without allocating, and [`Units`] and [`StreamReader`] read them.
 
@@ -45,9 +45,10 @@ mod writer;
 
 pub use self::{
     layout::{
-        CUT, Control, DIRECTORY, Exec, FromBytes, GUESSED, HEADER_FOLLOWS, Header, INTERRUPTED, LIMIT,
-        LONGEST_DIRECTORY, LOST_CHILD, MAGIC, Node, OVER, OuterMark, RECORDS, RECORDS_FOLLOW, SANDBOX,
-        SOME_CHILD, STOP_AT, Sample, ThreadName, UNIT, Unloaded, VERSION, Window,
+        COUNTED, CUT, Control, DIRECTORY, Exec, FILES, FromBytes, GUESSED, HEADER_FOLLOWS, Header,
+        IN_SANDBOX, INTERRUPTED, LIMIT, LONGEST_DIRECTORY, LOST_CHILD, MAGIC, MEMORY_FOLLOWS, NODE_UNITS,
+        NODES, NODES_FOLLOW, Node, OVER, OuterMark, RECORDS, RECORDS_FOLLOW, SANDBOX, SOME_CHILD, STOP_AT,
+        Sample, TEXT_FOLLOWS, TEXTS, ThreadName, UNIT, Unloaded, VERSION, WITHOUT_CLOCK, Window,
     },
     record::{
         ALIGNED, CALLERS, Decoded, Kind, NEW, NEW_ARRAY, NOTE, NOTHROW, NoteKind, Record, SIZED,
@@ -58,5 +59,5 @@ pub use self::{
 #[cfg(all(feature = "file", unix))]
 pub use self::{
     reader::{Event, Note, StreamReader, Unit},
-    units::{Reserve, Units},
+    units::{NodeUnits, Reserve, Units},
 };

@@ -291,6 +291,42 @@ fn a_stream_continues_in_the_reserve() {
     assert_eq!(ticks, [10, 20, 21, 30, 31]);
 }
 
+/// Returns a unit with a head and nodes at its start.
+fn unit_of_nodes(image: u32, number: u32, valid: u32, nodes: &[Node]) -> Vec<u8> {
+    let (used, mut unit) = (2_u32, vec![0; UNIT]);
+    for (at, value) in [0, number, used, valid, image].into_iter().enumerate() {
+        unit[4 * at..][..4].copy_from_slice(&value.to_ne_bytes());
+    }
+    for (at, node) in nodes.iter().enumerate() {
+        unit[size_of::<Window>() + at * size_of::<Node>()..][..size_of::<Node>()]
+            .copy_from_slice(node.to_bytes());
+    }
+    unit
+}
+
+#[test]
+fn nodes_are_found_in_files_and_in_the_reserve_but_not_in_memory() {
+    let folder = Folder::new();
+    let ((path, mut file), (reserve_path, mut reserve)) = (folder.file("nodes"), folder.file("reserve"));
+    let node = |address: u64| Node { address, parent: 7, reserved: 0 };
+    file.write_all(&unit_of_nodes(0, 0, NODES_FOLLOW, &[node(10), node(11)])).unwrap();
+    let in_memory = unit_of_nodes(5, 1, NODES_FOLLOW, &[node(99)]);
+    for unit in [
+        unit_of_nodes(5, 0, MEMORY_FOLLOWS, &[]),
+        in_memory,
+        unit_of_nodes(5, 1, NODES_FOLLOW, &[node(20)]),
+        unit_of_nodes(5, 1, NODES_FOLLOW, &[]),
+        unit_of_nodes(5, u32::MAX, NODES_FOLLOW, &[node(98)]),
+    ] {
+        reserve.write_all(&unit).unwrap();
+    }
+    let mut nodes = Reserve::open(&reserve_path).unwrap().nodes.remove(&5).unwrap();
+    nodes.add(&path).unwrap();
+    let nodes = nodes.read().unwrap();
+    let found: Vec<_> = nodes.iter().enumerate().filter(|(_, node)| node.address != 0).collect();
+    assert_eq!(found, [(0, &node(10)), (1, &node(11)), (NODES, &node(20))]);
+}
+
 #[test]
 fn a_stream_that_declines_logs_slowly_even_if_it_grows() {
     let mut memory = Memory::new();

@@ -2,7 +2,6 @@
 
 use std::{
     fs::{self, File},
-    io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::atomic::Ordering::Relaxed,
@@ -11,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use millpond_trace::{
     Module,
-    raw::{FromBytes, Header, MAGIC, Reserve, StreamReader, UNIT, Units, Unloaded},
+    raw::{FromBytes, Header, MAGIC, NodeUnits, Reserve, StreamReader, UNIT, Units, Unloaded},
 };
 
 use super::stacks::Stacks;
@@ -34,6 +33,7 @@ pub(super) struct Image {
     pub(super) changes: Vec<(u64, Vec<Module>)>,
     /// Units in the reserve, and the files of windows and of written units.
     reserved: Units,
+    reserved_nodes: NodeUnits,
     live: PathBuf,
     units: PathBuf,
 }
@@ -44,6 +44,7 @@ impl Image {
         let live = |number: u32, suffix: &str| directory.join(format!("live/{number}{suffix}"));
         let header = header(&live(number, "")).or_else(|| reserve.headers.remove(&number))?;
         let reserved = reserve.units.remove(&number).unwrap_or_default();
+        let reserved_nodes = reserve.nodes.remove(&number).unwrap_or_default();
         let first = header.image.load(Relaxed);
         let (ticks_per_1024, malloc) = self::header(&live(first, ""))
             .map_or((0, 0), |first| (first.ticks_per_1024.into_inner(), first.malloc.into_inner()));
@@ -79,6 +80,7 @@ impl Image {
             modules,
             changes,
             reserved,
+            reserved_nodes,
             live,
             units,
         })
@@ -107,11 +109,10 @@ impl Image {
     /// Returns the stacks.
     pub(super) fn stacks(&self) -> Result<Stacks> {
         let path = self.live.with_extension("nodes");
-        match fs::read(&path) {
-            Ok(nodes) => Ok(Stacks::new(nodes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Stacks::default()),
-            Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
-        }
+        let mut nodes = self.reserved_nodes.clone();
+        let added = if path.exists() { nodes.add(&path) } else { Ok(()) };
+        let nodes = added.and_then(|()| nodes.read());
+        Ok(Stacks::new(nodes.with_context(|| format!("could not read {}", path.display()))?))
     }
 
     /// Returns the streams with all their units in order.

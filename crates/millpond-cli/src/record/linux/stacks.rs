@@ -5,14 +5,14 @@ use std::{collections::HashMap, io::Write};
 use foldhash::fast::FixedState;
 use millpond_trace::{
     FrameKind, TraceError, Writer,
-    raw::{CUT, FromBytes, GUESSED, INTERRUPTED, Node, stack_of_caller},
+    raw::{CUT, GUESSED, INTERRUPTED, Node, stack_of_caller},
 };
 
 /// The stacks of a process image.
 #[derive(Default)]
 pub(super) struct Stacks {
-    /// The file of nodes.
-    nodes: Vec<u8>,
+    /// The nodes, by number.
+    nodes: Vec<Node>,
     /// The stack in the trace for each node; 0: none yet.
     known: Vec<u32>,
     /// The stack in the trace by that of the caller and by the address with its marks: the recorder may give a stack two
@@ -23,9 +23,8 @@ pub(super) struct Stacks {
 }
 
 impl Stacks {
-    /// Takes the contents of the file of nodes.
-    pub(super) fn new(nodes: Vec<u8>) -> Self {
-        Self { known: vec![0; nodes.len() / size_of::<Node>()], nodes, ..Self::default() }
+    pub(super) fn new(nodes: Vec<Node>) -> Self {
+        Self { known: vec![0; nodes.len()], nodes, ..Self::default() }
     }
 
     /// Returns the stack in the trace for what was logged as the caller of an event.
@@ -68,8 +67,7 @@ impl Stacks {
     }
 
     fn node(&self, id: u32) -> Option<Node> {
-        let bytes = self.nodes.get(id as usize * size_of::<Node>()..)?;
-        Node::from_bytes(bytes).filter(|node| node.address != 0)
+        self.nodes.get(id as usize).copied().filter(|node| node.address != 0)
     }
 
     /// Returns the stack with this caller and address, which is added to the trace if it is new.
@@ -105,10 +103,8 @@ mod tests {
 
     /// Returns the frames of the stacks for these callers, from the innermost.
     fn frames(nodes: &[(u64, u32)], callers: &[usize]) -> Vec<Vec<(u64, FrameKind)>> {
-        let bytes = nodes
-            .iter()
-            .flat_map(|&(address, parent)| [address.to_ne_bytes(), u64::from(parent).to_ne_bytes()].concat());
-        let mut stacks = Stacks::new(bytes.collect());
+        let node = |&(address, parent): &(u64, u32)| Node { address, parent, reserved: 0 };
+        let mut stacks = Stacks::new(nodes.iter().map(node).collect());
         let mut file = Vec::new();
         let mut writer = Writer::new(&mut file, &Start::default()).unwrap();
         let found: Vec<_> =

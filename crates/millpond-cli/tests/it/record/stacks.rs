@@ -1,6 +1,6 @@
 //! Call stacks in traces.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use millpond_trace::{FrameKind, Op};
 
@@ -83,20 +83,34 @@ fn stacks_survive_the_death_of_the_program() {
     assert!(stack.len() >= 3 && stack[0].2 == program.to_str().unwrap(), "{stack:x?}");
 }
 
+/// Fails unless all blocks of this size were allocated, by 8,192 stacks that all reach the start of the thread.
+fn assert_full(trace: &Trace, size: u64) {
+    let is_it = |op: &Op| matches!(op, Op::Allocate { size: other, .. } if *other == size);
+    let events: Vec<_> = trace.events.iter().filter(|event| is_it(&event.op)).collect();
+    let stacks: BTreeSet<_> = events.iter().map(|event| event.stack).collect();
+    assert_eq!((events.len(), stacks.len()), (8192, 8192), "{size}");
+    let frames = |stack: u32| trace.tables.stacks.frames_of(stack);
+    assert!(stacks.iter().all(|&stack| frames(stack).all(|frame| frame.kind == FrameKind::Return)));
+    assert!(stacks.iter().all(|&stack| frames(stack).count() > 14));
+}
+
 #[test]
-fn stacks_that_find_no_room_are_found_again_in_a_child() {
+fn stacks_go_on_where_no_file_can_be_opened() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("starved", &[]) else { return };
-    let text = told(&workshop.record_with(&["--all"], &program, &[]));
-    assert!(!text.contains("not complete"), "{text}");
-    let trace = workshop.trace();
-    assert_eq!((trace.stack_of(711).len() > 4, trace.made(712)), (true, 8192));
-    let allocated = |op: &Op| matches!(op, Op::Allocate { size: 712, .. });
-    let last = trace.events.iter().rfind(|event| allocated(&event.op)).unwrap();
-    assert_eq!(trace.tables.stacks.frames_of(last.stack).count(), 1, "only the caller is known");
-    let child = workshop.others().into_iter().find(|trace| trace.made(713) == 1).unwrap();
-    let stack = child.stack_of(713);
-    assert!(stack.len() > 4 && stack[0].2 == program.to_str().unwrap(), "{stack:x?}");
+    for (arguments, more) in [(&[][..], None), (&["sandbox"], Some(714))] {
+        let text = told(&workshop.record_with(&["--all"], &program, arguments));
+        assert!(!text.contains("not complete"), "{text}");
+        let trace = workshop.trace();
+        assert!(trace.stack_of(711).len() > 4, "{arguments:?}");
+        for size in [712].into_iter().chain(more) {
+            assert_full(&trace, size);
+        }
+        let child = workshop.others().into_iter().find(|trace| trace.made(713) == 1).unwrap();
+        let stack = child.stack_of(713);
+        assert!(stack.len() > 4 && stack[0].2 == program.to_str().unwrap(), "{arguments:?}: {stack:x?}");
+        workshop.forget_traces();
+    }
 }
 
 #[test]

@@ -3,10 +3,10 @@
 
 use core::sync::atomic::{AtomicU32, Ordering::*};
 
-use millpond_trace::raw::{LIMIT, Node, UNIT, Unloaded};
+use millpond_trace::raw::{LIMIT, NODES_FOLLOW, Node, UNIT, Unloaded, Window};
 
 use super::Process;
-use crate::linux::{clock, control::control, files, path::Path, sys::File};
+use crate::linux::{clock, control::control, files, path::Path, reserve, sys::File};
 
 /// Max calls of `dlclose` for which mappings are copied.
 const MOST_CLOSES: u32 = 256;
@@ -28,24 +28,39 @@ impl Process {
         }
     }
 
-    /// Maps the nodes of stacks in this window of the file of nodes: as many as fit into [`UNIT`] bytes.
-    pub(crate) fn nodes(&self, window: u32, calls: bool) -> Result<*mut Node, u32> {
-        if !self.may_use_files(calls) {
-            return Err(0);
+    /// Maps a unit of nodes of stacks: in the file of nodes or, if there can be none, in the reserve.
+    pub(crate) fn nodes(&self, number: u32, calls: bool) -> Result<*mut Node, u32> {
+        let unit = match if self.may_use_files(calls) { self.nodes_in_file(number) } else { Err(0) } {
+            Err(LIMIT) => return Err(LIMIT),
+            unit => unit.or_else(|reason| self.window_in_reserve(reason, calls))?,
+        };
+        // SAFETY: the unit is mapped, and nothing else is done with it than here, by other threads too.
+        unsafe {
+            (*unit).sequence.store(number, Relaxed);
+            (*unit).valid.store(NODES_FOLLOW, Release);
+            Ok(unit.add(1).cast())
         }
+    }
+
+    /// Returns memory that only this process image uses, all zeros, without a system call.
+    pub(crate) fn memory_in_reserve(&self, bytes: usize, calls: bool) -> Result<*mut u8, u32> {
+        reserve::memory(self.number.load(Relaxed), bytes, calls)
+    }
+
+    fn nodes_in_file(&self, number: u32) -> Result<*mut Window, u32> {
         let (control, unit) = (control(), UNIT as u64);
         if control.written.fetch_add(unit, Relaxed) + unit > control.limit.load(Relaxed) {
             return Err(LIMIT);
         }
-        self.map_nodes(window).inspect_err(|_| {
+        self.map_nodes(number).inspect_err(|_| {
             control.written.fetch_sub(unit, Relaxed);
         })
     }
 
-    fn map_nodes(&self, window: u32) -> Result<*mut Node, u32> {
+    fn map_nodes(&self, number: u32) -> Result<*mut Window, u32> {
         let path = Path::live(self.number.load(Relaxed), b".nodes");
         let file = File::open(&path, libc::O_RDWR | libc::O_CREAT)?;
-        let offset = u64::from(window) * UNIT as u64;
+        let offset = u64::from(number) * UNIT as u64;
         file.reserve(UNIT, offset)?;
         file.map(UNIT, offset, false).map(<*mut u8>::cast)
     }

@@ -163,7 +163,7 @@ impl Process {
     }
 
     /// Takes a window from the reserve, because files cannot be used: for this reason, if it is just found out.
-    fn window_in_reserve(&self, reason: u32, calls: bool) -> Result<*mut Window, u32> {
+    pub(super) fn window_in_reserve(&self, reason: u32, calls: bool) -> Result<*mut Window, u32> {
         self.confined.store(1, Relaxed);
         reserve::take(self.number.load(Relaxed), calls).map_err(|error| match (error, reason) {
             (LIMIT | OVER, _) | (_, 0) => error,

@@ -5,7 +5,7 @@ use core::{
     sync::atomic::{AtomicU8, AtomicU32, Ordering::*},
 };
 
-use millpond_trace::raw::{self, Control, UNIT, caller_of_stack};
+use millpond_trace::raw::{self, Control, caller_of_stack};
 use millpond_unwind::{self as unwind, Host, Node, Walker, mapping};
 
 use super::{
@@ -147,7 +147,7 @@ impl Site {
 struct Files;
 
 // SAFETY: the mappings are new, zeroed and permanent, except that a window may be mapped twice, from the same place in
-// the file.
+// the file, of which only one mapping is used.
 unsafe impl Host for Files {
     fn window(&self, number: u32) -> Option<NonNull<Node>> {
         let map = |process: &Process, quiet: &Quiet| process.nodes(number, quiet.may_call());
@@ -159,10 +159,12 @@ unsafe impl Host for Files {
     }
 
     fn memory(&self, bytes: usize) -> Option<NonNull<u8>> {
-        let quiet = Quiet::begin();
-        let memory = if quiet.may_call() { sys::forgetful_bytes(bytes).ok() } else { None };
-        drop(quiet);
-        NonNull::new(memory?)
+        let take = |process: &Process, quiet: &Quiet| {
+            let mapped = if quiet.may_call() { sys::forgetful_bytes(bytes) } else { Err(0) };
+            mapped.or_else(|_| process.memory_in_reserve(bytes, quiet.may_call()))
+        };
+        let memory = log::with_process(|process, _, quiet| take(process, quiet))?;
+        NonNull::new(memory.ok()?)
     }
 
     fn mapping(&self, address: u64) -> Option<(u64, u64)> {
@@ -182,5 +184,6 @@ const _: () = {
     assert!(
         raw::GUESSED == unwind::GUESSED && raw::INTERRUPTED == unwind::INTERRUPTED && raw::CUT == unwind::CUT
     );
-    assert!(size_of::<raw::Node>() == size_of::<Node>() && UNIT == unwind::WINDOW * size_of::<Node>());
+    assert!(size_of::<raw::Node>() == size_of::<Node>());
+    assert!(raw::NODES == unwind::WINDOW && raw::NODE_UNITS as usize == unwind::WINDOWS);
 };
