@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     record,
-    replay::{Name, Touch},
+    replay::{Choice, Name, Touch},
 };
 
 /// Record what a program allocates, and find out whether memory pools would help it.
@@ -64,7 +64,10 @@ pub(crate) enum Command {
     ///
     /// The directory of the recording is deleted when its trace has been written.
     Recover(Recover),
-    /// Replay a trace against glibc, mimalloc and the pools chosen for it.
+    /// Replay a trace against the program's own allocator, mimalloc and the pools chosen for it.
+    ///
+    /// Steps of the trace are kept in a temporary file (in TMPDIR) of 16 bytes per event, up to 1 GiB; those of longer
+    /// traces are read again in each turn. The memory needed depends on how many blocks are live at once.
     Replay(Replay),
     /// Show what a program's memory was used for: by thread, size, call site and phase.
     #[command(after_help = SYMBOLS)]
@@ -268,10 +271,15 @@ pub(crate) struct Settings {
     /// Bytes to write to each new block.
     #[arg(long, value_enum, default_value_t = Touch::Ends)]
     pub(crate) touch: Touch,
-    /// Allocators to compare with glibc, separated by commas: mimalloc, pools, advised, huge (advised, on huge pages).
-    /// [default: all]
+    /// Allocators to compare with the baseline, separated by commas: mimalloc, pools, advised, huge (advised, on huge
+    /// pages), glibc (if it is not the baseline). [default: all except glibc]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) with: Vec<Name>,
+    /// Allocator that the others are compared with: recorded, which is the library that served the program, with its
+    /// default settings; glibc; or the path of a library. A library that only a trace names must be in a folder of the
+    /// system, such as /usr/lib.
+    #[arg(long, value_name = "ALLOCATOR", default_value = "recorded")]
+    pub(crate) baseline: Choice,
     /// Max number of block sizes to advise.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) sizes: u32,

@@ -4,7 +4,7 @@ use millpond_trace::Summary;
 
 use crate::{
     estimate::Estimate,
-    replay::{Comparison, Name, Outcome},
+    replay::{Comparison, Relation},
     units,
 };
 
@@ -35,7 +35,7 @@ pub(crate) struct Bound {
     pub(crate) measured: bool,
     /// The program's CPU time without recording; `None` if the trace does not say.
     pub(crate) program: Option<Estimate>,
-    /// Time that glibc took to replay all events.
+    /// Time that the baseline took to replay all events.
     pub(crate) allocation: Estimate,
     /// Why no time can be given as a share of the program's CPU time.
     pub(crate) doubt: Option<Doubt>,
@@ -58,9 +58,8 @@ impl Bound {
         cost: Option<Estimate>,
         program: &str,
     ) -> Self {
-        let glibc = comparison.of(Name::Glibc);
-        let allocation =
-            glibc.map_or_else(Estimate::default, |glibc| Estimate::confidence_interval(&glibc.times));
+        let times = comparison.of_baseline().map(|baseline| &baseline.times);
+        let allocation = times.map_or_else(Estimate::default, |times| Estimate::confidence_interval(times));
         let recorded = summary.cpu_ns as f64;
         let recording = cost.unwrap_or_else(|| recording_cost(summary));
         let mut bound = Self {
@@ -70,13 +69,19 @@ impl Bound {
             allocation,
             doubt: None,
         };
-        bound.doubt = bound.doubt(summary, glibc, program);
+        bound.doubt = bound.doubt(summary, comparison, program);
         bound
     }
 
-    fn doubt(&self, summary: &Summary, glibc: Option<&Outcome>, program: &str) -> Option<Doubt> {
+    fn doubt(&self, summary: &Summary, comparison: &Comparison, program: &str) -> Option<Doubt> {
         let (cpu, recorded) = (self.program?, summary.cpu_ns as f64);
-        let took = units::time(self.allocation.median);
+        let (took, baseline) = (units::time(self.allocation.median), comparison.baseline.title());
+        if comparison.baseline.relation == Relation::Other {
+            let text = format!(
+                "{program} used another allocator, so how much CPU time it would take with {baseline} is not known"
+            );
+            return Some(Doubt { text, replay_is_sound: true });
+        }
         if self.recording.most > recorded * MOST_RECORDING {
             let text = format!(
                 "of the {} that {program} took while it was recorded, recording took {}. `millpond try --runs 5` runs \
@@ -88,20 +93,20 @@ impl Bound {
         }
         if self.allocation.least > cpu.most {
             let text = format!(
-                "the replay with glibc takes {took}, and {program} took {} in all. So the replay does what {program} \
+                "the replay with {baseline} takes {took}, and {program} took {} in all. So the replay does what {program} \
                  did not do, such as touch memory that it left alone",
                 units::range(cpu, units::time),
             );
             return Some(Doubt { text, replay_is_sound: false });
         }
-        let glibc = glibc?;
-        let (ours, theirs) = (glibc.page_faults as f64, summary.resources.page_faults? as f64);
-        let foreign = glibc.system_ns as f64 * (1.0 - theirs / ours);
+        let outcome = comparison.of_baseline()?;
+        let (ours, theirs) = (outcome.page_faults as f64, summary.resources.page_faults? as f64);
+        let foreign = outcome.system_ns as f64 * (1.0 - theirs / ours);
         (ours > theirs && foreign > self.allocation.median * MOST_FOREIGN).then(|| {
             let text = format!(
-                "the replay with glibc has {}, and {program} had {}. So the replay touches memory that {program} left \
+                "the replay with {baseline} has {}, and {program} had {}. So the replay touches memory that {program} left \
                  alone, and about {} of its {took} go into that",
-                units::counted(glibc.page_faults, "page fault"),
+                units::counted(outcome.page_faults, "page fault"),
                 units::count(theirs as u64),
                 units::time(foreign),
             );
@@ -130,10 +135,10 @@ mod tests {
     use millpond_trace::Resources;
 
     use super::*;
+    use crate::replay::Outcome;
 
     fn comparison(glibc: f64, page_faults: u64, system_ns: u64) -> Comparison {
-        let glibc =
-            Outcome { name: Name::Glibc, times: vec![glibc], page_faults, system_ns, ..Outcome::default() };
+        let glibc = Outcome { times: vec![glibc], page_faults, system_ns, ..Outcome::default() };
         Comparison { outcomes: vec![glibc], ..Comparison::default() }
     }
 

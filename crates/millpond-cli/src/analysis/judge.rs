@@ -1,4 +1,4 @@
-//! What changes in comparison with glibc, as far as the rounds show, and which pools are the best.
+//! What changes in comparison with the baseline, as far as the rounds show, and which pools are the best.
 
 use super::{Bound, Study};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 const LEAST_TIME: f64 = 0.005;
 /// The same as a share of the time that allocation takes, if its share of the program's CPU time is unknown.
 const LEAST_ALLOCATION_TIME: f64 = 0.1;
-/// A difference in memory counts if it is at least this share of glibc's peak,
+/// A difference in memory counts if it is at least this share of the baseline's peak,
 const LEAST_MEMORY_SHARE: f64 = 0.02;
 /// and at least this many bytes.
 const LEAST_MEMORY: f64 = 256.0 * 1024.0;
@@ -21,7 +21,7 @@ const LEAST_DENSITY: f64 = 0.05;
 /// and this matters if they have at least this many bytes: a smaller set stays in a cache near the processor.
 const LEAST_SPREAD_OUT: u64 = 1 << 20;
 
-/// The change in comparison with glibc.
+/// The change in comparison with the baseline.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Change {
     /// Less by this amount, which is an improvement.
@@ -68,11 +68,11 @@ impl Judge<'_> {
         })
     }
 
-    /// Returns the pools on huge pages, if they fill several of them and gain time that counts over glibc and over
+    /// Returns the pools on huge pages, if they fill several of them and gain time that counts over the baseline and over
     /// other pools.
     pub(super) fn huge(&self, ordinary: Option<&Outcome>) -> Option<&Outcome> {
         let huge = self.comparison.of(Name::Huge)?;
-        let mut rivals = self.comparison.of(Name::Glibc).into_iter().chain(ordinary);
+        let mut rivals = self.comparison.of_baseline().into_iter().chain(ordinary);
         let enough = self.study.advice.bytes_at_peak() >= LEAST_ON_HUGE_PAGES;
         (enough && rivals.all(|rival| matches!(self.time_against(huge, rival), Change::Less(_))))
             .then_some(huge)
@@ -80,7 +80,8 @@ impl Judge<'_> {
 
     /// Returns the change in CPU time.
     pub(super) fn time(&self, outcome: &Outcome) -> Change {
-        self.comparison.of(Name::Glibc).map_or(Change::Same, |glibc| self.time_against(outcome, glibc))
+        let baseline = self.comparison.of_baseline();
+        baseline.map_or(Change::Same, |baseline| self.time_against(outcome, baseline))
     }
 
     fn time_against(&self, outcome: &Outcome, rival: &Outcome) -> Change {
@@ -101,17 +102,17 @@ impl Judge<'_> {
 
     /// Returns the change in peak memory.
     pub(super) fn memory(&self, outcome: &Outcome) -> Change {
-        let Some(glibc) = self.comparison.of(Name::Glibc) else { return Change::Same };
-        let difference = Estimate::difference(&outcome.peaks, &glibc.peaks);
-        Change::new(difference, LEAST_MEMORY.max(Estimate::of(&glibc.peaks).median * LEAST_MEMORY_SHARE))
+        let Some(baseline) = self.comparison.of_baseline() else { return Change::Same };
+        let difference = Estimate::difference(&outcome.peaks, &baseline.peaks);
+        Change::new(difference, LEAST_MEMORY.max(Estimate::of(&baseline.peaks).median * LEAST_MEMORY_SHARE))
     }
 
-    /// Returns the time of reading all live blocks as a multiple of the time with glibc, if it differs and matters.
+    /// Returns the time of reading all live blocks as a multiple of the time with the baseline, if it differs and matters.
     pub(super) fn locality(&self, outcome: &Outcome) -> Option<Estimate> {
-        let glibc = self.comparison.of(Name::Glibc)?;
-        let ratio = Estimate::ratio(&outcome.walk, &glibc.walk);
+        let baseline = self.comparison.of_baseline()?;
+        let ratio = Estimate::ratio(&outcome.walk, &baseline.walk);
         let differs = ratio.most < 1.0 - LEAST_DENSITY || ratio.least > 1.0 + LEAST_DENSITY;
-        let is_known = !outcome.walk.is_empty() && !glibc.walk.is_empty();
+        let is_known = !outcome.walk.is_empty() && !baseline.walk.is_empty();
         (is_known && differs && self.study.summary.peak_bytes >= LEAST_SPREAD_OUT).then_some(ratio)
     }
 }

@@ -10,7 +10,7 @@ use millpond_trace::{Reader, Start, Summary};
 
 pub(crate) use self::{
     bound::{Bound, recording_cost},
-    exclusion::exclusion,
+    exclusion::incomplete,
     judge::Change,
     verdict::Verdict,
 };
@@ -18,7 +18,7 @@ use crate::{
     advise::{Advice, Limits},
     cli::Settings,
     estimate::Estimate,
-    replay::{self, Comparison, Name, Verification},
+    replay::{self, Baseline, Comparison, Name, Verification},
     trace::{self, Histogram},
 };
 
@@ -36,6 +36,8 @@ pub(crate) struct Study {
     pub(crate) advice: Advice,
     /// Why there can be no verdict on it, and what to do.
     pub(crate) exclusion: Option<String>,
+    /// The allocator that the others are compared with.
+    pub(crate) baseline: Baseline,
     /// CPU time that recording cost, in nanoseconds, if it was measured.
     pub(crate) cost: Option<Estimate>,
     /// Every kind of request, and the threads.
@@ -65,14 +67,15 @@ impl Study {
         let advice = Advice::new(reader, &histogram, Limits::sensible(settings.sizes as usize), &program)?;
         let command_line = trace::command_line(reader);
         let (start, summary) = (reader.start().clone(), reader.summary().clone());
-        let exclusion = exclusion(&summary, &program);
-        Ok(Self { program, command_line, start, summary, advice, exclusion, cost: None, histogram })
+        let (baseline, obstacle) = Baseline::new(&settings.baseline, reader, &program)?;
+        let exclusion = incomplete(&summary).or(obstacle);
+        Ok(Self { program, command_line, start, summary, advice, exclusion, baseline, cost: None, histogram })
     }
 
     /// Replays the trace and draws the conclusions.
     pub(crate) fn replay(self, reader: &mut Reader, settings: Settings) -> Result<Analysis> {
         let sizes = self.advice.sizes();
-        let comparison = replay::measure(reader, &self.histogram, &sizes, &settings)?;
+        let comparison = replay::measure(reader, &self.histogram, &sizes, &settings, &self.baseline)?;
         let bound = Bound::new(&self.summary, &comparison, self.cost, &self.program);
         let verdict = Verdict::new(&self, &comparison, &bound);
         Ok(Analysis { study: self, settings, comparison, bound, verdict })
@@ -84,6 +87,6 @@ impl Study {
         reader: &mut Reader,
         settings: &Settings,
     ) -> Result<Vec<(Name, Verification)>> {
-        replay::verify(reader, &self.histogram, &self.advice.sizes(), settings)
+        replay::verify(reader, &self.histogram, &self.advice.sizes(), settings, &self.baseline)
     }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     estimate::Estimate,
-    replay::{Comparison, LEAST_ROUNDS, Name, Outcome, mimalloc_version},
+    replay::{Comparison, LEAST_ROUNDS, Name, Outcome, Relation, mimalloc_version},
     units,
 };
 
@@ -56,7 +56,7 @@ impl Verdict {
             best_ordinary: ordinary.map(|outcome| outcome.name),
             time: best.map_or(Change::Same, |pools| words.judge.time(pools)),
             memory: best.map_or(Change::Same, |pools| words.judge.memory(pools)),
-            text: words.text(ordinary, huge),
+            text: words.compared(words.text(ordinary, huge)),
             locality: best.and_then(|pools| words.locality(pools)),
             mimalloc: best.and_then(|_| words.mimalloc()),
         }
@@ -76,6 +76,22 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
+    /// Says what a verdict compares with, if that is not what served the program.
+    fn compared(&self, text: String) -> String {
+        match self.judge.comparison.baseline.relation {
+            Relation::Other => {
+                let program = &self.judge.study.program;
+                format!("This compares with {}, which {program} did not use. {text}", self.baseline())
+            }
+            Relation::Recorded | Relation::Assumed => text,
+        }
+    }
+
+    /// Returns the name of the baseline.
+    fn baseline(&self) -> String {
+        self.judge.comparison.baseline.title()
+    }
+
     fn text(&self, ordinary: Option<&Outcome>, huge: Option<&Outcome>) -> String {
         let program = &self.judge.study.program;
         let told = ordinary.map(|pools| (pools, self.ordinary(pools)));
@@ -110,11 +126,10 @@ impl Words<'_> {
     }
 
     /// Describes what the first turn has shown about huge pages that the system has yet to make, if it was slower than
-    /// glibc.
+    /// the baseline.
     fn slow_start(&self, huge: &Outcome) -> String {
-        let glibc =
-            self.judge.comparison.of(Name::Glibc).map_or(0.0, |glibc| Estimate::of(&glibc.times).median);
-        let loss = huge.first - glibc;
+        let baseline = self.judge.comparison.of_baseline();
+        let loss = huge.first - baseline.map_or(0.0, |baseline| Estimate::of(&baseline.times).median);
         if loss < self.judge.least_time() {
             return String::new();
         }
@@ -209,10 +224,11 @@ impl Words<'_> {
                 format!("{allocations} {takes} {} of the CPU time", part(share))
             }
             Some(share) => format!(
-                "{allocations} {takes} {} of the CPU time, but glibc is at least as good at it",
-                part(share)
+                "{allocations} {takes} {} of the CPU time, but {} is at least as good at it",
+                part(share),
+                self.baseline()
             ),
-            None => format!("glibc is at least as good at {allocations}"),
+            None => format!("{} is at least as good at {allocations}", self.baseline()),
         }
     }
 
@@ -230,8 +246,8 @@ impl Words<'_> {
     }
 
     fn of_the_peak(&self, bytes: Estimate) -> String {
-        let peak =
-            self.judge.comparison.of(Name::Glibc).map_or(0.0, |glibc| Estimate::of(&glibc.peaks).median);
+        let baseline = self.judge.comparison.of_baseline();
+        let peak = baseline.map_or(0.0, |baseline| Estimate::of(&baseline.peaks).median);
         format!("{} of {} at the peak", units::range(bytes, units::bytes), units::bytes(peak))
     }
 
@@ -246,7 +262,8 @@ impl Words<'_> {
             ));
         }
         Some(format!(
-            "There, the live blocks also lie denser: reading them all takes {times} of the time that it takes with glibc. That speeds up what {program} does with its blocks as well. No replay can measure by how much, and the figures above leave it out."
+            "There, the live blocks also lie denser: reading them all takes {times} of the time that it takes with {}. That speeds up what {program} does with its blocks as well. No replay can measure by how much, and the figures above leave it out.",
+            self.baseline()
         ))
     }
 
@@ -273,6 +290,7 @@ mod tests {
     use super::*;
     use crate::{
         advise::{Advice, Block},
+        replay::Baseline,
         trace::Histogram,
     };
 
@@ -334,6 +352,7 @@ mod tests {
             summary,
             advice: Advice { blocks, ..Advice::default() },
             exclusion: None,
+            baseline: Baseline::default(),
             cost: None,
             histogram: Histogram::default(),
         };

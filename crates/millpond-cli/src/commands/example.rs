@@ -19,7 +19,7 @@ struct Defaults {
 pub(crate) fn run() -> Result<ExitCode> {
     terminal::print(report::BEFORE_BUNDLED)?;
     let Defaults { settings } = Defaults::try_parse_from([""; 0])?;
-    let analysis = analyze(&mut trace::bundled()?, settings, None)?;
+    let analysis = analyze(&mut trace::bundled()?, settings)?;
     terminal::print(&report::text(&analysis))?;
     terminal::print(report::AFTER_BUNDLED)?;
     Ok(ExitCode::SUCCESS)

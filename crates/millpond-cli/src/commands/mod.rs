@@ -18,7 +18,6 @@ use millpond_trace::Reader;
 use crate::{
     analysis::{Analysis, Study},
     cli::{Arguments, Command, Settings},
-    estimate::Estimate,
 };
 
 /// Runs the command that the arguments name.
@@ -36,8 +35,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     }
 }
 
-/// Analyses and replays a trace. `cost` is what recording cost, if that was measured.
-fn analyze(reader: &mut Reader, settings: Settings, cost: Option<Estimate>) -> Result<Analysis> {
-    let study = Study { cost, ..Study::new(reader, &settings)? };
-    study.replay(reader, settings)
+/// Analyses and replays a trace.
+fn analyze(reader: &mut Reader, settings: Settings) -> Result<Analysis> {
+    Study::new(reader, &settings)?.replay(reader, settings)
 }

@@ -26,7 +26,7 @@ fn report_on(reader: &mut Reader, arguments: cli::Replay) -> Result<String> {
         let json = has_json.then(|| report::verified_json(&study, &verified)).transpose()?;
         return Ok(json.unwrap_or_else(|| report::verified_text(&study, &verified)));
     }
-    let analysis = analyze(reader, arguments.settings, None)?;
+    let analysis = analyze(reader, arguments.settings)?;
     let json = has_json.then(|| report::json(&analysis)).transpose()?;
     Ok(json.unwrap_or_else(|| report::text(&analysis)))
 }

@@ -1,5 +1,6 @@
 //! The replay of a trace: contenders, rounds and results.
 
+mod baseline;
 mod contender;
 mod huge;
 mod race;
@@ -18,6 +19,7 @@ use crate::{cli::Settings, terminal::Progress, trace::Histogram, units};
 pub(crate) use crate::estimate::{Estimate, LEAST_ROUNDS, outliers};
 
 pub(crate) use self::{
+    baseline::{Baseline, Choice, Relation},
     contender::{Name, mimalloc_version},
     touched::{Touch, Touched},
     worker::{MemoryUse, Verification, Written},
@@ -26,8 +28,10 @@ pub(crate) use self::{
 /// The results of the rounds.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
-    /// glibc first, then the others in a fixed order.
+    /// The baseline first, then the others in a fixed order.
     pub(crate) outcomes: Vec<Outcome>,
+    /// The allocator that the others are compared with.
+    pub(crate) baseline: Baseline,
     /// CPU time of the loop and its touches alone, in nanoseconds; already subtracted from the outcomes.
     pub(crate) bare: Estimate,
     /// Why [`Name::Huge`] was left out; `None` if it took part or was not requested.
@@ -59,24 +63,42 @@ pub(crate) struct Outcome {
 }
 
 impl Comparison {
+    /// Returns the outcome of the baseline.
+    pub(crate) fn of_baseline(&self) -> Option<&Outcome> {
+        self.of(self.baseline.name())
+    }
+
     /// Returns the outcome of one contender, if it took part.
     pub(crate) fn of(&self, name: Name) -> Option<&Outcome> {
         self.outcomes.iter().find(|outcome| outcome.name == name)
     }
 }
 
-/// Returns the contenders of a replay: the requested ones and glibc. Without block sizes, the advised pools are left
-/// out.
-fn lineup(settings: &Settings, sizes: &[usize]) -> Vec<Name> {
-    let wanted = |name: &Name| settings.with.is_empty() || settings.with.contains(name);
+/// Returns the contenders of a replay: the baseline and the requested ones. Without block sizes, the advised pools are
+/// left out.
+fn lineup(settings: &Settings, baseline: &Baseline, sizes: &[usize]) -> Vec<Name> {
+    let wanted = |name: &Name| match name {
+        Name::Glibc => settings.with.contains(name) && baseline.name() != Name::Glibc,
+        _ => settings.with.is_empty() || settings.with.contains(name),
+    };
     let possible = |name: &Name| !name.is_advised() || !sizes.is_empty();
-    [Name::Glibc].into_iter().chain(Name::CHOICES.into_iter().filter(wanted).filter(possible)).collect()
+    let others = [Name::Glibc].into_iter().chain(Name::CHOICES);
+    [baseline.name()].into_iter().chain(others.filter(wanted).filter(possible)).collect()
+}
+
+impl Task {
+    /// Makes this the task of another contender.
+    fn set(&mut self, name: Name, baseline: &Baseline) {
+        self.contender = name;
+        self.library = baseline.library.clone().filter(|_| name.uses_baseline());
+    }
 }
 
 /// A task for one worker.
 fn task(reader: &Reader, histogram: &Histogram, sizes: &[usize], written: Written) -> Task {
     Task {
         contender: Name::Bare,
+        library: None,
         sizes: sizes.to_vec(),
         verify: false,
         walk: false,
@@ -97,11 +119,12 @@ pub(crate) fn measure(
     histogram: &Histogram,
     sizes: &[usize],
     settings: &Settings,
+    baseline: &Baseline,
 ) -> Result<Comparison> {
     let touched = Touched::new(settings.touch, histogram, &reader.summary().resources);
     check_memory(histogram, |size| touched.written.is_written(size))?;
     let mut task = task(reader, histogram, sizes, touched.written);
-    let mut names: Vec<_> = [Name::Bare].into_iter().chain(lineup(settings, sizes)).collect();
+    let mut names: Vec<_> = [Name::Bare].into_iter().chain(lineup(settings, baseline, sizes)).collect();
     let without_huge = huge::why_not().filter(|_| names.contains(&Name::Huge));
     names.retain(|name| *name != Name::Huge || without_huge.is_none());
     let mut measured: Vec<Vec<Measurement>> = vec![Vec::new(); names.len()];
@@ -114,7 +137,7 @@ pub(crate) fn measure(
     let turns = (u64::from(settings.rounds) + 1) * names.len() as u64;
     let mut source = Source::new(reader, &histogram.threads.workers);
     for (turn, who) in first.chain(rounds).enumerate() {
-        task.contender = names[who];
+        task.set(names[who], baseline);
         task.walk = measured[who].is_empty();
         match race::run(&mut source, &task, |done| progress.at(turn as u64 * events + done, turns * events))?
         {
@@ -126,7 +149,8 @@ pub(crate) fn measure(
     let outcomes = names.into_iter().zip(&measured).skip(1);
     let outcomes =
         outcomes.map(|(name, rounds)| outcome(name, rounds, &bare, peak)).collect::<Result<_>>()?;
-    Ok(Comparison { outcomes, bare: Estimate::of(&bare[1..]), without_huge, touched: Some(touched) })
+    let (bare, baseline) = (Estimate::of(&bare[1..]), baseline.clone());
+    Ok(Comparison { outcomes, baseline, bare, without_huge, touched: Some(touched) })
 }
 
 /// Summarises the rounds of one contender, the first of which does not count.
@@ -160,15 +184,16 @@ pub(crate) fn verify(
     histogram: &Histogram,
     sizes: &[usize],
     settings: &Settings,
+    baseline: &Baseline,
 ) -> Result<Vec<(Name, Verification)>> {
     check_memory(histogram, |_| true)?;
     let mut task = Task { verify: true, ..task(reader, histogram, sizes, Written::All) };
     let mut verified = Vec::new();
-    let (names, events) = (lineup(settings, sizes), reader.summary().events);
+    let (names, events) = (lineup(settings, baseline, sizes), reader.summary().events);
     let (progress, all) = (Progress::new("checking every block"), names.len() as u64 * events);
     let mut source = Source::new(reader, &histogram.threads.workers);
     for (turn, name) in names.into_iter().enumerate() {
-        task.contender = name;
+        task.set(name, baseline);
         match race::run(&mut source, &task, |done| progress.at(turn as u64 * events + done, all))? {
             Reply::Verified(verification) => verified.push((name, verification)),
             other => bail!("a worker process answered out of turn: {other:?}"),

@@ -3,13 +3,17 @@
 use std::{
     fs::File,
     io::{BufRead, BufReader, Seek, Write},
+    path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
 use millpond_trace::{Event, Reader, format::EVENTS_PER_BLOCK};
 
-use super::worker::{self, Reply, Task};
+use super::{
+    Name,
+    worker::{self, Reply, Task},
+};
 use crate::trace::Step;
 
 /// Max number of steps sent at once: enough that the caches are warm for nearly all of them, few enough to hold in
@@ -24,7 +28,10 @@ const MOST_KEPT: u64 = 1 << 30;
 /// Replays a trace once, in a worker process. Nothing is decoded while the worker is working. `progress` is called
 /// before each batch with the number of events that were replayed in this turn.
 pub(super) fn run(source: &mut Source<'_>, task: &Task, progress: impl Fn(u64)) -> Result<Reply> {
-    let name = task.contender.text();
+    let name = match (&task.library, task.contender) {
+        (Some(library), Name::Library) => library.display().to_string(),
+        (_, name) => name.text().into(),
+    };
     source.rewind()?;
     let (mut process, pipes) = start(task, source.input()?)?;
     let outcome = pipes.feed(source, progress);
@@ -33,6 +40,20 @@ pub(super) fn run(source: &mut Source<'_>, task: &Task, progress: impl Fn(u64)) 
         Ok(Reply::Failed(message)) => bail!("replaying against {name} failed: {message}"),
         Err(_) if status.code().is_none() => bail!("the process that replayed against {name} died: {status}"),
         outcome => outcome,
+    }
+}
+
+/// Checks that a worker process can load a library that then serves `malloc`.
+pub(super) fn probe(library: &Path) -> Result<()> {
+    let task = Task { contender: Name::Library, library: Some(library.to_owned()), ..Task::default() };
+    let (mut process, mut pipes) = start(&task, Stdio::null())?;
+    let reply = pipes.reply();
+    drop(pipes);
+    let status = process.wait().context("cannot wait for a worker process")?;
+    match reply {
+        Ok(Reply::Failed(message)) => bail!(message),
+        Ok(_) => Ok(()),
+        Err(_) => bail!("a process that loaded it died: {status}"),
     }
 }
 
@@ -129,13 +150,15 @@ struct Pipes {
     output: BufReader<ChildStdout>,
 }
 
-/// Starts a worker with its task in an empty environment, so that no variable tunes an allocator.
+/// Starts a worker with its task in an empty environment, so that no variable tunes an allocator; with the task's
+/// library, if there is one, before glibc.
 fn start(task: &Task, input: Stdio) -> Result<(Child, Pipes)> {
     let executable = std::env::current_exe().context("cannot find this program's own file")?;
     let mut process = Command::new(&executable)
         .arg(worker::ARGUMENT)
         .arg(serde_json::to_string(task)?)
         .env_clear()
+        .envs(task.library.as_ref().map(|library| ("LD_PRELOAD", library)))
         .stdin(input)
         .stdout(Stdio::piped())
         .spawn()
@@ -146,13 +169,18 @@ fn start(task: &Task, input: Stdio) -> Result<(Child, Pipes)> {
 }
 
 impl Pipes {
+    /// Waits for the next message of the worker.
+    fn reply(&mut self) -> Result<Reply> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        serde_json::from_str(&line).context("a worker process gave no answer")
+    }
+
     /// Sends batches as long as the worker requests them. The pipes are closed at the end in any case, so that the
     /// worker ends too.
     fn feed(mut self, source: &mut Source<'_>, progress: impl Fn(u64)) -> Result<Reply> {
         loop {
-            let mut line = String::new();
-            self.output.read_line(&mut line)?;
-            match serde_json::from_str(&line).context("a worker process gave no answer")? {
+            match self.reply()? {
                 Reply::Ready => {
                     progress(source.given);
                     source.send(self.input.as_mut())?;

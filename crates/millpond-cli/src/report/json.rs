@@ -1,5 +1,7 @@
 //! The report in JSON. Its fields are described in `JSON.md`; a test compares the two.
 
+use std::{borrow::Cow, path::Path};
+
 use millpond_trace::{Ending, Start, Summary};
 use serde::Serialize;
 
@@ -7,7 +9,7 @@ use crate::{
     advise::{Advice, Block, Language},
     analysis::{Analysis, Bound, Change, Study},
     estimate::Estimate,
-    replay::{Name, Outcome, Touch, Verification, Written, mimalloc_version, outliers},
+    replay::{Baseline, Name, Outcome, Relation, Touch, Verification, Written, mimalloc_version, outliers},
 };
 
 /// Increased if a field changes its meaning or is removed; new fields do not change it.
@@ -18,6 +20,7 @@ struct Report<'a> {
     version: u32,
     trace: Trace<'a>,
     settings: Settings,
+    baseline: Base<'a>,
     allocators: Vec<Allocator>,
     without_huge: Option<&'a str>,
     loop_ns: Estimate,
@@ -30,6 +33,7 @@ struct Report<'a> {
 struct Verified<'a> {
     version: u32,
     trace: Trace<'a>,
+    baseline: Base<'a>,
     verified: Vec<Checked>,
 }
 
@@ -55,6 +59,7 @@ pub(super) struct Trace<'a> {
     ending: &'static str,
     stopped: Option<&'a str>,
     allocator: Option<&'a str>,
+    served_by: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -69,6 +74,14 @@ struct Settings {
 }
 
 #[derive(Serialize)]
+struct Base<'a> {
+    name: Name,
+    library: Option<Cow<'a, str>>,
+    relation: Relation,
+    same_build: Option<bool>,
+}
+
+#[derive(Serialize)]
 struct Allocator {
     name: Name,
     block_sizes: Option<Vec<usize>>,
@@ -76,10 +89,10 @@ struct Allocator {
     total_ns: Estimate,
     rounds_ns: Vec<f64>,
     first_ns: f64,
-    time_vs_glibc: Option<f64>,
+    time_vs_baseline: Option<f64>,
     time_differs: bool,
     peak_resident_bytes: Option<Estimate>,
-    memory_vs_glibc: Option<f64>,
+    memory_vs_baseline: Option<f64>,
     memory_differs: bool,
     written_bytes: u64,
     handed_out_bytes: u64,
@@ -166,6 +179,7 @@ pub(crate) fn analysis(analysis: &Analysis) -> serde_json::Result<String> {
             written_from_memory: comparison.touched.is_some_and(|touched| touched.is_known),
             mimalloc_version: mimalloc_version(),
         },
+        baseline: base(&comparison.baseline),
         allocators: comparison.outcomes.iter().map(|outcome| allocator(analysis, outcome)).collect(),
         without_huge: comparison.without_huge.as_deref(),
         loop_ns: comparison.bare,
@@ -187,7 +201,16 @@ pub(crate) fn analysis(analysis: &Analysis) -> serde_json::Result<String> {
 /// Returns the report of a verifying replay as JSON.
 pub(crate) fn verified(study: &Study, verified: &[(Name, Verification)]) -> serde_json::Result<String> {
     let verified = verified.iter().map(|&(name, found)| Checked { name, found }).collect();
-    lines(&Verified { version: VERSION, trace: of_study(study), verified })
+    lines(&Verified { version: VERSION, trace: of_study(study), baseline: base(&study.baseline), verified })
+}
+
+fn base(baseline: &Baseline) -> Base<'_> {
+    Base {
+        name: baseline.name(),
+        library: baseline.library.as_deref().map(Path::to_string_lossy),
+        relation: baseline.relation,
+        same_build: baseline.is_same_build,
+    }
 }
 
 /// Formats a report.
@@ -228,6 +251,7 @@ pub(super) fn trace<'a>(start: &'a Start, summary: &'a Summary, foreign_calls: u
         },
         stopped: (!summary.stopped.is_empty()).then_some(summary.stopped.as_str()),
         allocator: (!summary.allocator.is_empty()).then_some(summary.allocator.as_str()),
+        served_by: (!summary.served_by.is_empty()).then_some(summary.served_by.as_str()),
     }
 }
 
@@ -235,12 +259,12 @@ fn allocator(analysis: &Analysis, outcome: &Outcome) -> Allocator {
     let Analysis { study, comparison, bound, .. } = analysis;
     let total = Estimate::of(&outcome.times);
     let peak = (!outcome.peaks.is_empty()).then(|| Estimate::of(&outcome.peaks));
-    let glibc = comparison.of(Name::Glibc).unwrap_or(outcome);
+    let baseline = comparison.of_baseline().unwrap_or(outcome);
     let ratio = |ours: &[f64], theirs: &[f64]| {
         let theirs = Estimate::of(theirs).median;
         (theirs > 0.0).then(|| Estimate::of(ours).median / theirs)
     };
-    let faster = Estimate::difference(&glibc.times, &outcome.times);
+    let faster = Estimate::difference(&baseline.times, &outcome.times);
     let memory_use = outcome.memory_use;
     Allocator {
         name: outcome.name,
@@ -249,11 +273,11 @@ fn allocator(analysis: &Analysis, outcome: &Outcome) -> Allocator {
         total_ns: total,
         rounds_ns: outcome.times.clone(),
         first_ns: outcome.first,
-        time_vs_glibc: ratio(&outcome.times, &glibc.times),
+        time_vs_baseline: ratio(&outcome.times, &baseline.times),
         time_differs: faster.is_clear(),
         peak_resident_bytes: peak,
-        memory_vs_glibc: ratio(&outcome.peaks, &glibc.peaks),
-        memory_differs: Estimate::difference(&glibc.peaks, &outcome.peaks).is_clear(),
+        memory_vs_baseline: ratio(&outcome.peaks, &baseline.peaks),
+        memory_differs: Estimate::difference(&baseline.peaks, &outcome.peaks).is_clear(),
         written_bytes: memory_use.written,
         handed_out_bytes: memory_use.handed_out,
         internal_waste_bytes: memory_use.handed_out as i64 - memory_use.written as i64,

@@ -1,6 +1,6 @@
 //! The report as text.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::Path};
 
 use super::{
     about::{self, BOLD},
@@ -11,11 +11,15 @@ use crate::{
     analysis::{Analysis, Bound, Change, Study, Verdict},
     cli::Settings,
     estimate::Estimate,
-    replay::{Comparison, LEAST_ROUNDS, Name, Outcome, Verification, Written, mimalloc_version, outliers},
+    replay::{
+        Baseline, Comparison, LEAST_ROUNDS, Name, Outcome, Relation, Verification, Written, mimalloc_version,
+        outliers,
+    },
+    trace::printable,
     units::{self, bytes, count, counted, percent},
 };
 
-/// A difference of less than this share of glibc's time or memory is called the same.
+/// A difference of less than this share of the baseline's time or memory is called the same.
 const NOTHING: f64 = 0.02;
 /// A difference of less than this share of the program's CPU time is called no difference.
 const NOTICED: f64 = 0.005;
@@ -40,7 +44,7 @@ pub(crate) fn analysis(analysis: &Analysis) -> String {
 /// Returns the report of a verifying replay.
 pub(crate) fn verified(study: &Study, verified: &[(Name, Verification)]) -> String {
     let rows = verified.iter().map(|(name, found)| {
-        vec![name.title().into(), count(found.blocks), bytes(found.bytes as f64), "sound".into()]
+        vec![study.baseline.title_of(*name), count(found.blocks), bytes(found.bytes as f64), "sound".into()]
     });
     let table = table::render(&["allocator", "blocks", "compared", "result"], rows.collect());
     format!(
@@ -54,7 +58,36 @@ pub(crate) fn verified(study: &Study, verified: &[(Name, Verification)]) -> Stri
 /// Describes what was recorded.
 fn about(study: &Study) -> String {
     let threads = (study.summary.threads > 1).then(|| threads(study));
-    about::recording(&study.command_line, &study.summary, threads)
+    about::recording(&study.command_line, &study.summary, threads) + &served(study)
+}
+
+/// Describes the baseline, if it is not simply glibc, which served the program.
+fn served(study: &Study) -> String {
+    let Baseline { library, relation, is_same_build } = &study.baseline;
+    let program = &study.program;
+    let what = match (library, relation) {
+        (None, Relation::Recorded) if *is_same_build == Some(false) => {
+            "its calls were served by another build of glibc than the one here".into()
+        }
+        (None, Relation::Recorded) => return String::new(),
+        (Some(library), Relation::Recorded) => format!("its calls were served by {}", shown(library)),
+        (None, Relation::Assumed) => {
+            "the trace does not say which allocator served its calls: glibc is assumed".into()
+        }
+        (Some(library), Relation::Assumed) => {
+            format!("the trace does not say which allocator served its calls: {} is assumed", shown(library))
+        }
+        (None, Relation::Other) => format!("compared with glibc, which {program} did not use"),
+        (Some(library), Relation::Other) => {
+            format!("compared with {}, which {program} did not use", shown(library))
+        }
+    };
+    format!("{what}\n")
+}
+
+/// Returns a path for display.
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
 }
 
 /// Describes how the threads interact.
@@ -82,12 +115,12 @@ fn threads(study: &Study) -> String {
 
 /// Lists the time and memory of each contender.
 fn outcomes(study: &Study, settings: &Settings, comparison: &Comparison) -> String {
-    let glibc = comparison.of(Name::Glibc);
-    let time = comparison.outcomes.iter().map(|outcome| time_row(study, outcome, glibc)).collect();
-    let memory = comparison.outcomes.iter().map(|outcome| memory_row(outcome, glibc)).collect();
-    let mut text = table::render(&["allocator", "ns/event", "min-max", "total", "vs glibc"], time);
+    let time = comparison.outcomes.iter().map(|outcome| time_row(study, outcome, comparison)).collect();
+    let memory = comparison.outcomes.iter().map(|outcome| memory_row(outcome, comparison)).collect();
+    let versus = format!("vs {}", comparison.baseline.title());
+    let mut text = table::render(&["allocator", "ns/event", "min-max", "total", &versus], time);
     text.push('\n');
-    let headings = ["allocator", "peak memory", "vs glibc", "unused in blocks", "around blocks"];
+    let headings = ["allocator", "peak memory", &versus, "unused in blocks", "around blocks"];
     text.push_str(&table::render(&headings, memory));
     let _ = writeln!(
         text,
@@ -101,7 +134,8 @@ fn outcomes(study: &Study, settings: &Settings, comparison: &Comparison) -> Stri
         written(comparison),
         units::time(comparison.bare.median / study.summary.events as f64),
     );
-    let large = glibc.map_or(0, |glibc| glibc.memory_use.requested - glibc.memory_use.written);
+    let memory_use = comparison.of_baseline().map(|outcome| outcome.memory_use).unwrap_or_default();
+    let large = memory_use.requested - memory_use.written;
     if large > 0 {
         let why = if comparison.touched.is_some_and(|touched| touched.is_known) {
             "the program had less memory than all of them would take"
@@ -156,7 +190,8 @@ fn outlying(comparison: &Comparison) -> String {
             .into_iter()
             .map(|round| {
                 let times = outcome.times[round] / median;
-                format!("round {} of {} ({times:.1} times its median)", round + 1, outcome.name.title())
+                let title = comparison.baseline.title_of(outcome.name);
+                format!("round {} of {title} ({times:.1} times its median)", round + 1)
             })
             .collect::<Vec<_>>()
     };
@@ -174,7 +209,8 @@ fn outlying(comparison: &Comparison) -> String {
 fn slow_starts(study: &Study, comparison: &Comparison) -> String {
     let slow = |outcome: &&Outcome| outcome.first > 2.0 * Estimate::of(&outcome.times).most;
     let each = |nanoseconds: f64| nanoseconds / study.summary.events as f64;
-    let told = |outcome: &Outcome| format!("{} {:.1}", outcome.name.title(), each(outcome.first));
+    let title = |outcome: &Outcome| comparison.baseline.title_of(outcome.name);
+    let told = |outcome: &Outcome| format!("{} {:.1}", title(outcome), each(outcome.first));
     let told: Vec<_> = comparison.outcomes.iter().filter(slow).map(told).collect();
     if told.is_empty() {
         return String::new();
@@ -182,36 +218,37 @@ fn slow_starts(study: &Study, comparison: &Comparison) -> String {
     format!("The first turn, which does not count, took much longer (ns/event): {}.\n", told.join("; "))
 }
 
-fn time_row(study: &Study, outcome: &Outcome, glibc: Option<&Outcome>) -> Vec<String> {
+fn time_row(study: &Study, outcome: &Outcome, comparison: &Comparison) -> Vec<String> {
     let total = Estimate::of(&outcome.times);
     let each = total.over(study.summary.events as f64);
     vec![
-        outcome.name.title().into(),
+        comparison.baseline.title_of(outcome.name),
         format!("{:.1}", each.median),
         format!("{:.1}-{:.1}", each.least, each.most),
         units::time(total.median),
-        against(outcome, glibc, |outcome| &outcome.times),
+        against(outcome, comparison, |outcome| &outcome.times),
     ]
 }
 
-fn memory_row(outcome: &Outcome, glibc: Option<&Outcome>) -> Vec<String> {
+fn memory_row(outcome: &Outcome, comparison: &Comparison) -> Vec<String> {
     let peak = Estimate::of(&outcome.peaks).median;
     let memory_use = outcome.memory_use;
     let known = !outcome.peaks.is_empty();
     let size = |value: f64| if known { bytes(value) } else { "?".into() };
     vec![
-        outcome.name.title().into(),
+        comparison.baseline.title_of(outcome.name),
         size(peak),
-        against(outcome, glibc, |outcome| &outcome.peaks),
+        against(outcome, comparison, |outcome| &outcome.peaks),
         bytes(memory_use.handed_out as f64 - memory_use.written as f64),
         size(peak - memory_use.handed_out as f64),
     ]
 }
 
-/// Formats a ratio to glibc.
-fn against(outcome: &Outcome, glibc: Option<&Outcome>, figure: fn(&Outcome) -> &[f64]) -> String {
-    let Some(glibc) = glibc.filter(|_| outcome.name != Name::Glibc) else { return String::new() };
-    let (ours, theirs) = (figure(outcome), figure(glibc));
+/// Formats a ratio to the baseline.
+fn against(outcome: &Outcome, comparison: &Comparison, figure: fn(&Outcome) -> &[f64]) -> String {
+    let baseline = comparison.of_baseline().filter(|baseline| baseline.name != outcome.name);
+    let Some(baseline) = baseline else { return String::new() };
+    let (ours, theirs) = (figure(outcome), figure(baseline));
     let theirs_median = Estimate::of(theirs).median;
     if theirs_median <= 0.0 {
         return String::new();
@@ -228,9 +265,10 @@ fn against(outcome: &Outcome, glibc: Option<&Outcome>, figure: fn(&Outcome) -> &
 fn gain(study: &Study, comparison: &Comparison, bound: &Bound) -> String {
     let program = &study.program;
     let allocation = units::range(bound.allocation, units::time);
+    let baseline = comparison.baseline.title();
     let Some(cpu) = bound.program else {
         return format!(
-            "Allocation with glibc takes {allocation}. The trace does not say how much CPU time {program} took in all.\n"
+            "Allocation with {baseline} takes {allocation}. The trace does not say how much CPU time {program} took in all.\n"
         );
     };
     let how = if bound.measured { "measured" } else { "estimated" };
@@ -249,17 +287,18 @@ fn gain(study: &Study, comparison: &Comparison, bound: &Bound) -> String {
     };
     let _ = writeln!(
         text,
-        "Allocation takes {} of the rest: {allocation} of {}. A faster allocator cannot gain more; if blocks \
+        "Allocation with {baseline} takes {} of the rest: {allocation} of {}. A faster allocator cannot gain more; if blocks \
          lie denser, the rest of {program} may become faster too, which these figures do not include.",
         units::range(share, percent),
         units::range(cpu, units::time),
     );
     let _ = writeln!(text, "CPU time of {program} with another allocator:");
-    let Some(glibc) = comparison.of(Name::Glibc) else { return text };
+    let Some(baseline) = comparison.of_baseline() else { return text };
     for outcome in &comparison.outcomes[1..] {
-        let difference = Estimate::difference(&outcome.times, &glibc.times);
+        let difference = Estimate::difference(&outcome.times, &baseline.times);
         let change = Change::new(difference, cpu.median * NOTICED);
-        let _ = writeln!(text, "  {:<14} {}", outcome.name.title(), changed(change, bound));
+        let _ =
+            writeln!(text, "  {:<14} {}", comparison.baseline.title_of(outcome.name), changed(change, bound));
     }
     text
 }

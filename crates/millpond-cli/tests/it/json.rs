@@ -83,7 +83,7 @@ fn figures_are_consistent() {
         // Every page of every block was touched, so they are resident, except for what the kernel counts late.
         assert!(peak > written * 0.9, "{allocator}");
     }
-    assert_eq!(allocators[0]["time_vs_glibc"], 1.0);
+    assert_eq!(allocators[0]["time_vs_baseline"], 1.0);
     let blocks = report["advice"]["blocks"].as_array().unwrap();
     let sizes: Value = blocks.iter().map(|block| block["block_bytes"].clone()).collect();
     assert!(allocators[3..].iter().all(|advised| advised["block_sizes"] == sizes), "{report}");

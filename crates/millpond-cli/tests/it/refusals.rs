@@ -89,6 +89,7 @@ fn invalid_arguments() {
         assert!(first.starts_with("error: ") && first.contains(expected), "{complaint}");
     };
     refused(&["replay", "x.mpt", "--with", "pools,dlmalloc"], "choose from mimalloc, pools, advised, huge");
+    refused(&["replay", "x.mpt", "--baseline", "jemalloc"], "recorded, glibc, or the path of a library");
     refused(&["replay", "x.mpt", "--rounds", "0"], "1..=1000");
     refused(&["replay", "x.mpt", "--touch", "none"], "none");
     refused(&["replai"], "replai");

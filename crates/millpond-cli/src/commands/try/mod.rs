@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use super::analyze;
 use crate::{
-    analysis, cli,
+    analysis::{self, Study},
+    cli,
     estimate::Estimate,
     record::{self, Recording, StackOptions, Trace},
     report, terminal, trace,
@@ -51,8 +51,8 @@ pub(crate) fn run(arguments: cli::Try) -> Result<ExitCode> {
             "{} did not allocate anything through malloc: there is nothing to gain",
             judged.name
         ));
-    } else if let Some(exclusion) = analysis::exclusion(summary, &judged.name) {
-        terminal::eprint(&format!("no verdict: {exclusion}"));
+    } else if let Some(reason) = analysis::incomplete(summary) {
+        terminal::eprint(&format!("no verdict: {reason}"));
     } else {
         judge(judged, settings, cost, scratch)?;
     }
@@ -81,9 +81,14 @@ fn judge(
     let mut reader = trace::open(&judged.path)?;
     // The open file is all that is needed, so no file is left behind, even if the replay is interrupted.
     drop(scratch);
+    let settings = cli::Settings { baseline: settings.baseline.trusted(), ..settings };
+    let study = Study { cost, ..Study::new(&mut reader, &settings)? };
+    if let Some(exclusion) = &study.exclusion {
+        terminal::eprint(&format!("no verdict: {exclusion}"));
+        return Ok(());
+    }
     terminal::print_aside("\n")?;
-    let analysis = analyze(&mut reader, settings, cost)?;
-    terminal::print_aside(&report::text(&analysis))
+    terminal::print_aside(&report::text(&study.replay(&mut reader, settings)?))
 }
 
 /// Reports what is judged, what was not recorded, and where the trace is.

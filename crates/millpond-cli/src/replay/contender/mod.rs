@@ -1,12 +1,12 @@
 //! The allocators that take part in a replay: one trait, one file for each contender.
 
 mod bare;
-mod glibc;
+mod malloc;
 mod mimalloc;
 mod pools;
 
 pub(crate) use bare::Bare;
-pub(crate) use glibc::Glibc;
+pub(crate) use malloc::Malloc;
 pub(crate) use mimalloc::{Mimalloc, mimalloc_version};
 pub(crate) use pools::Pools;
 use serde::{Deserialize, Serialize};
@@ -55,9 +55,11 @@ pub(crate) trait Contender {
 pub(crate) enum Name {
     /// No allocator: the cost of the loop itself.
     Bare,
-    /// `malloc` of the C library.
+    /// `malloc` of glibc.
     #[default]
     Glibc,
+    /// `malloc` of another library: the one that served the program, or one that the user names.
+    Library,
     /// mimalloc.
     Mimalloc,
     /// Millpond's size classes, four per doubling.
@@ -69,7 +71,8 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    /// The contenders that the user may choose; glibc always takes part, because the others are compared with it.
+    /// The contenders that take part unless the user chooses; the baseline always does, because the others are compared
+    /// with it.
     pub(crate) const CHOICES: [Self; 4] = [Self::Mimalloc, Self::Pools, Self::Advised, Self::Huge];
 
     /// Returns the name on the command line and in JSON.
@@ -77,6 +80,7 @@ impl Name {
         match self {
             Self::Bare => "bare",
             Self::Glibc => "glibc",
+            Self::Library => "library",
             Self::Mimalloc => "mimalloc",
             Self::Pools => "pools",
             Self::Advised => "advised",
@@ -97,6 +101,11 @@ impl Name {
         matches!(self, Self::Advised | Self::Huge)
     }
 
+    /// Returns whether it uses `malloc` of the baseline, by itself or where its pools get memory.
+    pub(crate) fn uses_baseline(self) -> bool {
+        self == Self::Library || self.is_pool()
+    }
+
     /// Returns whether it consists of Millpond's pools.
     pub(crate) fn is_pool(self) -> bool {
         matches!(self, Self::Pools | Self::Advised | Self::Huge)
@@ -110,7 +119,7 @@ impl std::str::FromStr for Name {
         let choice = [Self::Glibc].into_iter().chain(Self::CHOICES).find(|name| name.text() == text);
         choice.ok_or_else(|| {
             let names = Self::CHOICES.map(Self::text).join(", ");
-            format!("there is no allocator of that name; choose from {names}")
+            format!("there is no allocator of that name; choose from {names}, glibc")
         })
     }
 }

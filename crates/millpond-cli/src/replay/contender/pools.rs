@@ -7,7 +7,7 @@ use millpond::{
     raw::Allocation, source::TunedPages,
 };
 
-use super::{Contender, Glibc, Request};
+use super::{Contender, Malloc, Request};
 use crate::advise::align_of_block;
 
 /// Size classes on the heap, for a program with one thread.
@@ -142,8 +142,8 @@ impl<A: Allocator> Contender for Pools<A> {
             _ if request.size() == 0 => 0,
             Some(class) => class.size(),
             None if request.size() <= largest && !self.misfits_on_heap => request.size(),
-            // SAFETY: all other blocks come from the heap, which is that of the C library.
-            None => unsafe { Glibc.usable(block, request) },
+            // SAFETY: all other blocks come from the heap, which is `malloc`.
+            None => unsafe { Malloc.usable(block, request) },
         }
     }
 }

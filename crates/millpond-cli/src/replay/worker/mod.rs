@@ -8,6 +8,7 @@
 
 mod plan;
 mod process;
+mod serving;
 mod team;
 mod timed;
 mod touch;
@@ -16,15 +17,16 @@ mod walk;
 
 use std::{
     io::{self, Read, StdinLock, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::plan::stretch;
 use self::walk::walk;
-use super::contender::{Bare, Contender, Glibc, Mimalloc, Name, Pools};
+pub(crate) use self::{plan::stretch, serving::FUNCTIONS};
+use super::contender::{Bare, Contender, Malloc, Mimalloc, Name, Pools};
 use crate::trace::{Kind, Request, Step};
 
 /// The first argument of a worker.
@@ -35,6 +37,8 @@ pub(crate) const ARGUMENT: &str = "--replay-worker";
 pub(crate) struct Task {
     /// The contender.
     pub(crate) contender: Name,
+    /// The library that serves `malloc` in the worker; `None` for glibc.
+    pub(crate) library: Option<PathBuf>,
     /// Block sizes of [`Name::Advised`] and [`Name::Huge`].
     pub(crate) sizes: Vec<usize>,
     /// Check every block instead of timing.
@@ -164,10 +168,11 @@ fn work(input: &mut StdinLock<'_>) -> Result<Reply> {
     let task = std::env::args().nth(2).unwrap_or_default();
     let task: Task = serde_json::from_str(&task)
         .with_context(|| format!("{ARGUMENT} is for millpond itself: use `millpond replay FILE`"))?;
+    serving::check(task.library.as_deref())?;
     let has_threads = task.workers > 1;
     match task.contender {
         Name::Bare => run_shared(&Bare, &task, input),
-        Name::Glibc => run_shared(&Glibc, &task, input),
+        Name::Glibc | Name::Library => run_shared(&Malloc, &task, input),
         Name::Mimalloc => run_shared(&Mimalloc, &task, input),
         Name::Pools if has_threads => run_shared(&Pools::standard_shared(), &task, input),
         Name::Pools => run(&Pools::standard(), &task, input),

@@ -299,7 +299,7 @@ mod tests {
     use super::*;
     use crate::{
         replay::{
-            contender::Glibc,
+            contender::Malloc,
             worker::plan::tests::{Random, steps},
         },
         trace::Kind,
@@ -336,15 +336,15 @@ mod tests {
             step(Kind::Free, 1, 0, 0),
             step(Kind::Free, 0, 0, 0),
         ];
-        assert!(play(&Glibc, &task(4, 3, 7), &steps, 200).unwrap() > 0);
-        assert!(play(&Glibc, &task(4, 1, 3), &steps, 200).unwrap() > 0);
+        assert!(play(&Malloc, &task(4, 3, 7), &steps, 200).unwrap() > 0);
+        assert!(play(&Malloc, &task(4, 1, 3), &steps, 200).unwrap() > 0);
     }
 
     #[test]
     fn one_failure_ends_all() {
         let steps =
             [step(Kind::Allocate, 0, 1 << 47, 0), step(Kind::Free, 0, 0, 1), step(Kind::Allocate, 1, 9, 1)];
-        let error = play(&Glibc, &task(4, 2, 8), &steps, 1).unwrap_err().to_string();
+        let error = play(&Malloc, &task(4, 2, 8), &steps, 1).unwrap_err().to_string();
         assert_eq!(error, "there is no memory for a block of 140737488355328 bytes");
     }
 
@@ -383,7 +383,7 @@ mod tests {
     impl Contender for Slow {
         fn allocate(&self, request: Request) -> *mut u8 {
             self.pause();
-            self.born(Glibc.allocate(request))
+            self.born(Malloc.allocate(request))
         }
 
         fn allocate_zeroed(&self, request: Request) -> *mut u8 {
@@ -403,7 +403,7 @@ mod tests {
         unsafe fn free(&self, block: *mut u8, request: Request) {
             if self.dies(block) {
                 // SAFETY: the block is live.
-                unsafe { Glibc.free(block, request) }
+                unsafe { Malloc.free(block, request) }
             }
         }
 

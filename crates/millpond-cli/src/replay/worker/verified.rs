@@ -168,7 +168,7 @@ fn pattern(identity: u64, row: usize) -> [u8; 8] {
 mod tests {
     use super::*;
     use crate::{
-        replay::contender::{Bare, Glibc, Mimalloc},
+        replay::contender::{Bare, Malloc, Mimalloc},
         trace::Request,
     };
     use std::cell::Cell;
@@ -190,34 +190,34 @@ mod tests {
                 return self.last.get();
             }
             assert!(request.size() < 8192);
-            let block = Glibc.allocate(Request::of_size(8192)); // large enough for every later operation
+            let block = Malloc.allocate(Request::of_size(8192)); // large enough for every later operation
             self.last.set(block);
             if self.misalign { block.wrapping_add(1) } else { block }
         }
 
         fn allocate_zeroed(&self, request: Request) -> *mut u8 {
-            let block = Glibc.allocate_zeroed(request);
+            let block = Malloc.allocate_zeroed(request);
             // SAFETY: the block is at least one byte long.
             unsafe { block.write(u8::from(self.dirty_zeros)) };
             block
         }
 
         fn allocate_aligned(&self, request: Request) -> *mut u8 {
-            Glibc.allocate_aligned(request)
+            Malloc.allocate_aligned(request)
         }
 
         unsafe fn resize(&self, block: *mut u8, old: Request, new: Request) -> *mut u8 {
             if self.forget_on_resize {
-                return Glibc.allocate_zeroed(new);
+                return Malloc.allocate_zeroed(new);
             }
-            // SAFETY: the caller upholds the contract of `resize`, which is that of `Glibc::resize`.
-            unsafe { Glibc.resize(block, old, new) }
+            // SAFETY: the caller upholds the contract of `resize`, which is that of `Malloc::resize`.
+            unsafe { Malloc.resize(block, old, new) }
         }
 
         unsafe fn free(&self, block: *mut u8, request: Request) {
             if !self.overlap && !self.misalign {
-                // SAFETY: the caller upholds the contract of `free`, which is that of `Glibc::free`.
-                unsafe { Glibc.free(block, request) }
+                // SAFETY: the caller upholds the contract of `free`, which is that of `Malloc::free`.
+                unsafe { Malloc.free(block, request) }
             }
         }
 
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn correct_allocators_pass() {
-        let found = verify(&Glibc, &busy()).unwrap();
+        let found = verify(&Malloc, &busy()).unwrap();
         assert_eq!(found, verify(&Mimalloc, &busy()).unwrap());
         assert_eq!(found.blocks, 7);
         assert_eq!(found.bytes, (24 + 24) + 48 + (5000 + 7) + 600 + 7 + 100);

@@ -1,13 +1,14 @@
-//! The C library's malloc, called as the recorded program called it.
+//! `malloc` of this process, called as the recorded program called it: that of glibc, or of a library that was loaded
+//! before it.
 
 use std::ptr;
 
 use super::{Contender, Request};
 
-/// The allocator of the C library.
-pub(crate) struct Glibc;
+/// The allocator behind `malloc`.
+pub(crate) struct Malloc;
 
-impl Contender for Glibc {
+impl Contender for Malloc {
     #[inline(always)]
     fn allocate(&self, request: Request) -> *mut u8 {
         // SAFETY: `malloc` accepts any size.
