@@ -144,7 +144,13 @@ impl<'a> Recorded<'a> {
 
     fn is_glibc(&self) -> bool {
         let name = trace::last_part(self.file);
-        name.starts_with("libc.so") || name.starts_with("libc-")
+        name.starts_with("libc.so.") || name.starts_with("libc-")
+    }
+
+    /// Returns whether the file is musl, which is a C library and a dynamic linker in one.
+    fn is_musl(&self) -> bool {
+        let name = trace::last_part(self.file);
+        name == "libc.so" || name.starts_with("ld-musl")
     }
 
     /// Returns glibc as the baseline.
@@ -186,6 +192,9 @@ impl<'a> Recorded<'a> {
         let own = if self.allocator.is_empty() { self.file } else { self.allocator };
         let own = trace::printable(own);
         let reason = |what: &str| format!("does not use glibc's allocator but {own}. {what}.");
+        if self.is_musl() {
+            return Err(reason("A process of glibc, as the replay is, cannot load it"));
+        }
         if self.file.is_empty() || self.is_glibc() {
             return Err(reason(
                 "Only the allocator of a library can be loaded into the replay, and blocks of this one may be missing \
@@ -278,6 +287,8 @@ mod tests {
         let path = file.to_str().unwrap();
         for (file, is_trusted, expected) in [
             ("/lib/libc.so.6", false, "Only the allocator of a library can be loaded"),
+            ("/lib/ld-musl-x86_64.so.1", false, "A process of glibc, as the replay is, cannot load it"),
+            ("/usr/lib/musl/lib/libc.so", true, "A process of glibc"),
             ("anon-0123456789abcdef", false, "does not say in which file"),
             ("/nowhere/libjemalloc.so.2", true, "/nowhere/libjemalloc.so.2 is not on this machine."),
             (path, false, "is not in a folder of the system"),
