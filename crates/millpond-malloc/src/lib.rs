@@ -19,8 +19,8 @@
 //!
 //! | mode | detects | instructions for `malloc(64)` and `free` (with the loop around them) |
 //! |---|---|---|
-//! | `checked` (default) | double, invalid, interior and unaligned frees | 54 |
-//! | `fast` | frees of addresses in the heap where no blocks are | 42 |
+//! | `checked` (default) | double, invalid, interior and unaligned frees | 52 |
+//! | `fast` | frees of addresses in the heap where no blocks are | 40 |
 //!
 //! What is detected ends the program, with one line on standard error that names the address, the size and the kind.
 //! In the mode `checked` this is exact, also across threads, with three exceptions. A block is known to be free until its

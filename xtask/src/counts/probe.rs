@@ -18,18 +18,37 @@ pub(super) fn compiler() -> Result<String, String> {
     Ok(format!("{version} for {host}"))
 }
 
-/// Returns the instructions per call of every operation of the probe.
-pub(super) fn measure(root: &Path) -> Result<Counts, String> {
-    let probe = build(root)?;
-    let operations = stdout(&mut Command::new(&probe))?;
-    operations.lines().map(|operation| Ok((operation.to_owned(), per_call(&probe, operation)?))).collect()
+/// A program whose operations are counted: an example `counts` of a crate, with a value of `MILLPOND_MALLOC`, which is
+/// also put before the names of its operations.
+struct Probe {
+    package: &'static str,
+    mode: Option<&'static str>,
 }
 
-fn build(root: &Path) -> Result<PathBuf, String> {
+const PROBES: [Probe; 3] = [
+    Probe { package: "millpond", mode: None },
+    Probe { package: "millpond-malloc", mode: Some("checked") },
+    Probe { package: "millpond-malloc", mode: Some("fast") },
+];
+
+/// Returns the instructions per call of every operation of the probes.
+pub(super) fn measure(root: &Path) -> Result<Counts, String> {
+    let mut counts = Counts::new();
+    for probe in &PROBES {
+        let program = build(root, probe.package)?;
+        for operation in stdout(&mut Command::new(&program))?.lines() {
+            let name = probe.mode.map_or(operation.to_owned(), |mode| format!("{mode}_{operation}"));
+            counts.insert(name, probe.per_call(&program, operation)?);
+        }
+    }
+    Ok(counts)
+}
+
+fn build(root: &Path, package: &str) -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
     let mut build = Command::new(cargo);
     build
-        .args(["build", "--quiet", "--release", "--package", "millpond", "--example", "counts"])
+        .args(["build", "--quiet", "--release", "--package", package, "--example", "counts"])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(root)
         // Flags of the caller, for example a sanitizer, would change the code that is counted.
@@ -37,30 +56,38 @@ fn build(root: &Path) -> Result<PathBuf, String> {
     let messages = stdout(&mut build)?;
     let executable =
         messages.lines().find_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next());
-    executable.map(PathBuf::from).ok_or_else(|| "cargo did not print the path of the probe".to_owned())
+    executable
+        .map(PathBuf::from)
+        .ok_or_else(|| format!("cargo did not print the path of the probe of {package}"))
 }
 
-fn per_call(probe: &Path, operation: &str) -> Result<u64, String> {
-    let (once, twice) = (collected(probe, operation, CALLS)?, collected(probe, operation, 2 * CALLS)?);
-    match twice.checked_sub(once) {
-        Some(more) if more > 0 && more.is_multiple_of(CALLS) => Ok(more / CALLS),
-        _ => Err(format!(
-            "{operation} does not cost the same at every call ({once} instructions for {CALLS}, {twice} for twice as \
-             many): let the probe warm it up"
-        )),
+impl Probe {
+    fn per_call(&self, program: &Path, operation: &str) -> Result<u64, String> {
+        let once = self.collected(program, operation, CALLS)?;
+        let twice = self.collected(program, operation, 2 * CALLS)?;
+        match twice.checked_sub(once) {
+            Some(more) if more > 0 && more.is_multiple_of(CALLS) => Ok(more / CALLS),
+            _ => Err(format!(
+                "{operation} does not cost the same at every call ({once} instructions for {CALLS}, {twice} for twice \
+                 as many): let the probe warm it up"
+            )),
+        }
     }
-}
 
-/// Returns the instructions executed within an operation, over a whole run of the probe.
-fn collected(probe: &Path, operation: &str, calls: u64) -> Result<u64, String> {
-    let mut valgrind = Command::new("valgrind");
-    valgrind
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(format!("--toggle-collect={operation}"))
-        .arg(probe)
-        .args([operation, &calls.to_string()]);
-    let said = String::from_utf8_lossy(&output(&mut valgrind)?.stderr).into_owned();
-    parse_collected(&said).ok_or_else(|| format!("valgrind did not print what it collected:\n{said}"))
+    /// Returns the instructions executed within an operation, over a whole run of the program.
+    fn collected(&self, program: &Path, operation: &str, calls: u64) -> Result<u64, String> {
+        let mut valgrind = Command::new("valgrind");
+        valgrind
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg(format!("--toggle-collect={operation}"))
+            .arg(program)
+            .args([operation, &calls.to_string()]);
+        if let Some(mode) = self.mode {
+            valgrind.env("MILLPOND_MALLOC", mode);
+        }
+        let said = String::from_utf8_lossy(&output(&mut valgrind)?.stderr).into_owned();
+        parse_collected(&said).ok_or_else(|| format!("valgrind did not print what it collected:\n{said}"))
+    }
 }
 
 /// Returns the number in the line `==123== Collected : 456`.
