@@ -8,7 +8,10 @@
 )]
 #![expect(missing_docs, reason = "see above")]
 
-use core::ffi::{c_int, c_void};
+use core::{
+    ffi::{c_char, c_int, c_uint, c_void},
+    time::Duration,
+};
 
 use heap::c;
 
@@ -121,6 +124,24 @@ pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut libc::FILE) ->
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_stats() {
     c::malloc_stats();
+}
+
+// The functions of `millpond_malloc.h`.
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn millpond_malloc_stats(format: *const c_char, file: c_int) -> c_int {
+    // SAFETY: the program passes a C string.
+    unsafe { c::write_stats(format, file) }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn millpond_malloc_trim() -> usize {
+    heap::MillpondAlloc.trim()
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn millpond_malloc_set_decay(milliseconds: c_uint) {
+    heap::MillpondAlloc.set_decay(Duration::from_millis(milliseconds.into()));
 }
 
 // The names by which parts of the C library and old programs call these.

@@ -3,13 +3,13 @@
 //! `libmillpond_malloc.so` exports them under their names in C.
 
 use core::{
-    ffi::{c_int, c_void},
+    ffi::{CStr, c_char, c_int, c_void},
     ptr::null_mut,
 };
 
 use crate::{
     heap, os,
-    stats::{Stats, stats},
+    stats::{self, Format, Stats, stats},
 };
 
 /// The largest size that is served: that of the largest object in C.
@@ -213,10 +213,27 @@ pub unsafe fn malloc_info(options: c_int, stream: *mut libc::FILE) -> c_int {
     if written < 0 { -1 } else { 0 }
 }
 
+/// `millpond_malloc_stats`: writes statistics to a file descriptor, as `text`, `json` or `prometheus`. Returns 0; or -1, with
+/// `errno`, if there is no such format (`EINVAL`) or the file cannot be written to. Nothing is allocated.
+///
+/// # Safety
+///
+/// `format` must be a C string.
+pub unsafe fn write_stats(format: *const c_char, file: c_int) -> c_int {
+    // SAFETY: the caller passes a C string.
+    let name = unsafe { CStr::from_ptr(format) };
+    match Format::of(name.to_bytes()) {
+        Some(format) if stats::write_to(file, format) => 0,
+        Some(_) => -1,
+        None => {
+            os::set_errno(libc::EINVAL);
+            -1
+        }
+    }
+}
+
 /// `malloc_stats`: writes statistics to standard error.
 pub fn malloc_stats() {
-    let Stats { mapped, used, dirty, free } = stats();
-    crate::misuse::print(format_args!(
-        "{mapped} bytes mapped, {used} used, {free} free in these, {dirty} dirty"
-    ));
+    // If standard error cannot be written to, there is no place for a message.
+    let _ = stats::write_to(2, Format::Text);
 }

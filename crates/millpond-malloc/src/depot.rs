@@ -27,6 +27,8 @@ pub(crate) struct Depot {
     current: usize,
     /// Spans with free blocks, linked by their records; 0: none.
     partial: usize,
+    /// Number of spans.
+    spans: usize,
 }
 
 /// One cache line each, so that classes do not disturb one another.
@@ -57,13 +59,18 @@ pub(crate) fn lock(class: usize) -> MutexGuard<'static, SpinLock, Depot> {
 
 impl Depot {
     const fn new(class: usize) -> Self {
-        Self { class, full: Magazine::NONE, full_bytes: 0, current: 0, partial: 0 }
+        Self { class, full: Magazine::NONE, full_bytes: 0, current: 0, partial: 0, spans: 0 }
     }
 
     /// Bytes in the blocks of a full magazine.
     unsafe fn bytes(&self, magazine: Magazine) -> usize {
         // SAFETY: the caller owns the magazine.
         unsafe { magazine.limit() * SIZES[self.class] as usize }
+    }
+
+    /// Bytes in spans.
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.spans * span::bytes(self.class)
     }
 
     /// Bytes of free blocks in the depot and in its spans, including those never handed out.
@@ -143,6 +150,7 @@ impl Depot {
         // SAFETY: the current span is one of this class, whose lock is held.
         if self.current == 0 || unsafe { span::free_blocks(self.current) } == 0 {
             self.current = span::create(self.class)?;
+            self.spans += 1;
         }
         Some(self.current)
     }
@@ -180,6 +188,7 @@ impl Depot {
                     if record(span).listed {
                         self.unlist(span);
                     }
+                    self.spans -= 1;
                     span::destroy(span);
                 } else if !record(span).listed && span != self.current {
                     self.list(span);
@@ -237,6 +246,7 @@ impl Depot {
         unsafe {
             if current != 0 && span::is_empty(current) {
                 self.current = 0;
+                self.spans -= 1;
                 span::destroy(current);
             }
         }

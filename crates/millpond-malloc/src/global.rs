@@ -22,7 +22,14 @@ impl MillpondAlloc {
         settings::mode()
     }
 
-    /// Returns free memory to the system: that of the calling thread, of what threads share, and all free units.
+    /// Sets the time after which free memory that was not needed is returned to the system; zero returns it at the
+    /// next opportunity. The default is half a second, or `MILLPOND_MALLOC_DECAY_MS`.
+    pub fn set_decay(&self, time: core::time::Duration) {
+        settings::set_decay(time);
+    }
+
+    /// Returns free memory to the system: that of the calling thread, the spare magazines of others, what
+    /// threads share, and all free units.
     /// Returns the number of bytes.
     pub fn trim(&self) -> usize {
         heap::trim()

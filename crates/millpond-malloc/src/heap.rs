@@ -209,7 +209,7 @@ fn take_block(class: usize) -> usize {
 fn fill(side: &Side, class: usize) -> Option<usize> {
     let tops = Tops::of_thread();
     let current = Magazine::of(tops.get(class));
-    let spare = side.spares[class].replace(Magazine::NONE);
+    let spare = side.spares[class].take();
     let full = if spare.is_none() { depot::lock(class).take_full() } else { Some(spare) };
     // SAFETY: all these magazines belong to this thread.
     unsafe {
@@ -436,8 +436,8 @@ pub(crate) unsafe fn resize(block: *mut u8, size: usize) -> *mut u8 {
     moved
 }
 
-/// Returns free memory to the system: what the depots and the calling thread keep, and all free units. Returns the
-/// number of bytes.
+/// Returns free memory to the system: what the depots, the calling thread and the spare magazines of other threads keep,
+/// and all free units. Returns the number of bytes.
 pub(crate) fn trim() -> usize {
     if !exists() {
         return 0;
@@ -445,6 +445,7 @@ pub(crate) fn trim() -> usize {
     if let Some(side) = thread::side() {
         thread::flush(side);
     }
+    thread::flush_spares();
     for class in 1..classes::COUNT {
         depot::lock(class).settle();
     }

@@ -77,4 +77,4 @@ mod unit;
 
 pub use global::MillpondAlloc;
 pub use settings::Mode;
-pub use stats::{Stats, stats};
+pub use stats::{ClassStats, Format, Stats, by_class, stats};

@@ -9,7 +9,10 @@
 //! 0, the magazine is empty; if the next word begins another magazine, it is full. So neither test needs a counter or
 //! the magazine's bounds. [`vacant`] is empty and full at once; it stands where a thread has no magazine.
 
-use core::ptr::null_mut;
+use core::{
+    ptr::null_mut,
+    sync::atomic::{AtomicPtr, Ordering::*},
+};
 
 use crate::{os, shared::Shared};
 
@@ -112,6 +115,25 @@ impl Magazine {
             let count = (top.addr() - self.0.addr()) / 8 - bottom;
             core::slice::from_raw_parts_mut(self.0.add(bottom + 1), count)
         }
+    }
+}
+
+/// A place for a magazine, or none, of which any thread can take it.
+pub(crate) struct Place(AtomicPtr<usize>);
+
+impl Place {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicPtr::new(null_mut()))
+    }
+
+    /// Puts a magazine, or none, here, and returns what was here before. The thread that takes it sees its contents.
+    pub(crate) fn replace(&self, magazine: Magazine) -> Magazine {
+        Magazine(self.0.swap(magazine.0, AcqRel))
+    }
+
+    /// Takes what is here, without an exchange if there is nothing.
+    pub(crate) fn take(&self) -> Magazine {
+        if self.0.load(Relaxed).is_null() { Magazine::NONE } else { self.replace(Magazine::NONE) }
     }
 }
 

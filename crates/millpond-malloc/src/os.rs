@@ -84,7 +84,11 @@ pub(crate) fn keeping_errno<R>(run: impl FnOnce() -> R) -> R {
 /// Sets `errno` to `ENOMEM` and returns null.
 #[cold]
 pub(crate) fn no_memory() -> *mut u8 {
-    // SAFETY: `__errno_location` returns a valid pointer on every thread.
-    unsafe { *libc::__errno_location() = libc::ENOMEM };
+    set_errno(libc::ENOMEM);
     null_mut()
+}
+
+pub(crate) fn set_errno(error: libc::c_int) {
+    // SAFETY: `__errno_location` returns a valid pointer on every thread.
+    unsafe { *libc::__errno_location() = error };
 }

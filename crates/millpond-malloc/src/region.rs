@@ -186,7 +186,7 @@ fn publish(start: *mut u8, length: usize) {
     LIVE_OF_NULL.store(live.wrapping_sub(start.addr() / GRAIN), Relaxed);
     RECORDS.store(next(PER_UNIT[2]).cast(), Relaxed);
     FREE_BITS.store(next(PER_UNIT[3]).cast(), Relaxed);
-    if length > ORDINARY {
+    if length > ORDINARY && settings::huge_pages() {
         // SAFETY: the range is part of the new reservation.
         unsafe { os::allow_huge_pages(start.add(ORDINARY), length - ORDINARY) };
     }

@@ -2,8 +2,11 @@
 
 use core::{
     ffi::CStr,
-    sync::atomic::{AtomicU8, Ordering::*},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::*},
+    time::Duration,
 };
+
+use crate::stats::Format;
 
 /// How much the heap checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,15 +19,15 @@ pub enum Mode {
     Checked = 1,
 }
 
-/// The environment variable that chooses the [`Mode`]: `fast` or `checked`.
-const VARIABLE: &CStr = c"MILLPOND_MALLOC";
-
 unsafe extern "C" {
     /// `getenv`, which returns null in a program with more rights than its user.
     fn secure_getenv(name: *const libc::c_char) -> *const libc::c_char;
 }
 
 static MODE: AtomicU8 = AtomicU8::new(Mode::Checked as u8);
+/// Milliseconds.
+static DECAY: AtomicU32 = AtomicU32::new(500);
+static HUGE_PAGES: AtomicBool = AtomicBool::new(true);
 
 /// Returns the mode of the heap.
 #[inline(always)]
@@ -32,18 +35,62 @@ pub(crate) fn mode() -> Mode {
     if MODE.load(Relaxed) == Mode::Fast as u8 { Mode::Fast } else { Mode::Checked }
 }
 
-/// Reads the settings. A program with more rights than its user ignores the environment. An unknown mode is reported
-/// and treated as the default.
+/// Returns the time after which free units that were not needed are returned to the system, in milliseconds.
+pub(crate) fn decay() -> u64 {
+    DECAY.load(Relaxed).into()
+}
+
+/// Sets that time: 0 returns them at the next look at the clock.
+pub(crate) fn set_decay(time: Duration) {
+    DECAY.store(u32::try_from(time.as_millis()).unwrap_or(u32::MAX), Relaxed);
+}
+
+/// Returns whether the region may have huge pages.
+pub(crate) fn huge_pages() -> bool {
+    HUGE_PAGES.load(Relaxed)
+}
+
+/// Reads the settings. A program with more rights than its user ignores the environment. An unknown value is reported,
+/// and the default is used.
 pub(crate) fn read() {
-    // SAFETY: the name is a C string; at this time no thread changes the environment.
-    let value = unsafe { secure_getenv(VARIABLE.as_ptr()) };
-    if value.is_null() {
-        return;
+    with(c"MILLPOND_MALLOC", "fast or checked", |value| {
+        if value == b"fast" {
+            MODE.store(Mode::Fast as u8, Relaxed);
+        }
+        matches!(value, b"fast" | b"checked")
+    });
+    with(c"MILLPOND_MALLOC_DECAY_MS", "a number of milliseconds", |value| {
+        let milliseconds = core::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
+        DECAY.store(milliseconds.unwrap_or(DECAY.load(Relaxed)), Relaxed);
+        milliseconds.is_some()
+    });
+    with(c"MILLPOND_MALLOC_HUGE_PAGES", "on or off", |value| {
+        HUGE_PAGES.store(value != b"off", Relaxed);
+        matches!(value, b"on" | b"off")
+    });
+    with(STATS, "text, json or prometheus", |value| Format::of(value).is_some());
+}
+
+/// The setting that asks for statistics at the end of the program.
+const STATS: &CStr = c"MILLPOND_MALLOC_STATS";
+
+/// Returns the form in which statistics are to be written at the end of the program, if they are.
+pub(crate) fn stats_at_exit() -> Option<Format> {
+    Format::of(value_of(STATS)?)
+}
+
+/// Passes the value of a setting that is not empty to a function, and reports it if that returns `false`.
+fn with(name: &CStr, allowed: &str, set: impl FnOnce(&[u8]) -> bool) {
+    if value_of(name).is_some_and(|value| !set(value)) {
+        let name = name.to_str().unwrap_or_default();
+        crate::misuse::print(format_args!("{name} must be {allowed}; using the default"));
     }
-    // SAFETY: the system returned a C string.
-    match unsafe { CStr::from_ptr(value) }.to_bytes() {
-        b"fast" => MODE.store(Mode::Fast as u8, Relaxed),
-        b"checked" | b"" => {}
-        _ => crate::misuse::print(format_args!("MILLPOND_MALLOC must be fast or checked; using checked")),
-    }
+}
+
+/// Returns the value of a variable of the environment, unless it is empty or not set.
+fn value_of(name: &CStr) -> Option<&'static [u8]> {
+    // SAFETY: the name is a C string; no thread changes the environment when the heap is created or the program ends.
+    let value = unsafe { secure_getenv(name.as_ptr()) };
+    // SAFETY: the system returned a C string, which is used at once.
+    (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes()).filter(|value| !value.is_empty())
 }

@@ -7,7 +7,7 @@
 use core::{
     cell::Cell,
     ptr::null_mut,
-    sync::atomic::{AtomicU32, Ordering::*},
+    sync::atomic::{AtomicPtr, AtomicU32, Ordering::*},
 };
 
 use crate::{
@@ -118,14 +118,16 @@ const FIRST_LIMIT: u8 = 8;
 
 /// The rest of what a thread has.
 pub(crate) struct Side {
-    /// A full magazine of each class, or none.
-    pub(crate) spares: [Cell<Magazine>; classes::COUNT],
+    /// A full magazine of each class, or none. Any thread may take it.
+    pub(crate) spares: [magazine::Place; classes::COUNT],
     /// Blocks in the next magazine of each class.
     limits: [Cell<u8>; classes::COUNT],
     /// An empty magazine, or none.
     empty: Cell<Magazine>,
     /// The next unused record.
     next: Cell<*mut Side>,
+    /// The record that was created before this one.
+    older: *const Side,
 }
 
 /// The word of a thread whose end has begun: it keeps no blocks.
@@ -135,6 +137,9 @@ const ENDED: usize = 1;
 pub(crate) static UNUSED: Shared<*mut Side> =
     // SAFETY: the records of ended threads are reached only from here.
     unsafe { Shared::new(null_mut()) };
+
+/// The record that was created last. Records are never destroyed.
+static NEWEST: AtomicPtr<Side> = AtomicPtr::new(null_mut());
 
 /// The key whose destructor notices the end of a thread.
 static KEY: AtomicU32 = AtomicU32::new(NO_KEY);
@@ -188,13 +193,16 @@ fn take_record() -> Option<*mut Side> {
             // SAFETY: the memory is new, and aligned to a page.
             unsafe {
                 side.write(Side {
-                    spares: [const { Cell::new(Magazine::NONE) }; classes::COUNT],
+                    spares: [const { magazine::Place::new() }; classes::COUNT],
                     limits: [const { Cell::new(FIRST_LIMIT) }; classes::COUNT],
                     empty: Cell::new(Magazine::NONE),
                     next: Cell::new(*unused),
+                    older: NEWEST.load(Relaxed),
                 });
             }
             *unused = side;
+            // Only the holder of the lock of unused records creates records.
+            NEWEST.store(side, Release);
         }
     }
     let side = *unused;
@@ -255,7 +263,7 @@ pub(crate) fn flush(side: &Side) {
     for class in 1..classes::COUNT {
         let top = tops.get(class);
         tops.set(class, magazine::vacant());
-        let spare = side.spares[class].replace(Magazine::NONE);
+        let spare = side.spares[class].take();
         let current = Magazine::of(top).map(|magazine| (magazine, top));
         // SAFETY: the thread owns its magazines; a spare is full.
         unsafe {
@@ -271,5 +279,25 @@ pub(crate) fn flush(side: &Side) {
     if !empty.is_none() {
         // SAFETY: the magazine belonged to this thread.
         unsafe { magazine::give_back(empty) };
+    }
+}
+
+/// Returns the blocks of the spare magazines of all threads. Those of the magazines in use stay: a thread changes these
+/// without synchronisation.
+pub(crate) fn flush_spares() {
+    let mut record = NEWEST.load(Acquire).cast_const();
+    // SAFETY: records are never unmapped, and are complete when they become the newest.
+    while let Some(side) = unsafe { record.as_ref() } {
+        for class in 1..classes::COUNT {
+            let spare = side.spares[class].take();
+            if !spare.is_none() {
+                // SAFETY: the magazine was taken, and a spare is full.
+                unsafe {
+                    depot::lock(class).put_back(spare.blocks(spare.full_top()));
+                    magazine::give_back(spare);
+                }
+            }
+        }
+        record = side.older;
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     os,
     record::{Record, Use},
     region::{self, UNIT, UNIT_SHIFT},
+    settings,
     shared::Shared,
 };
 
@@ -18,8 +19,6 @@ use crate::{
 const LISTS: usize = 64;
 /// Dirty units that may be free before they are purged: 32 MiB, or an eighth of what is in use.
 const DIRTY_LIMIT: usize = (32 << 20) >> UNIT_SHIFT;
-/// How long memory stays free before it is purged: see [`Units::idle`].
-const DECAY_MILLISECONDS: u64 = 500;
 /// Calls between two looks at the clock.
 const CALLS_PER_LOOK: u32 = 16;
 /// Runs that are purged before the lock is released for a moment.
@@ -285,7 +284,7 @@ impl Units {
         }
         self.calls = CALLS_PER_LOOK;
         let now = os::milliseconds();
-        if now < self.epoch + DECAY_MILLISECONDS {
+        if now < self.epoch + settings::decay() {
             return excess;
         }
         self.epoch = now;

@@ -30,6 +30,14 @@ fn memory_that_is_not_needed_is_returned() {
 }
 
 #[test]
+fn reserved_memory_is_not_committed() {
+    let program = compile("limits", &[]);
+    for mode in MODES {
+        succeed(preloaded(&program, mode).arg("reserved"));
+    }
+}
+
+#[test]
 fn memory_can_be_locked() {
     let program = compile("limits", &[]);
     for mode in MODES {

@@ -8,3 +8,4 @@ mod loading;
 mod misuse;
 mod preload;
 mod programs;
+mod statistics;

@@ -1,5 +1,7 @@
-// `locked`: locks all memory, where the system permits it, and uses the heap. `decay`: frees a large heap and goes on with a small one. `exhaust`: allocates until there is no memory, frees all of it, and can allocate again. `trim`: frees a large heap
-// and asks for its memory to be returned.
+// `locked`: locks all memory, where the system permits it, and uses the heap. `decay`: frees a large heap and goes on with a small
+// one. `exhaust`: allocates until there is no memory, frees all of it, and can allocate again. `reserved`: the address space that
+// the heap reserves cannot be written to, so a system without overcommitment does not count it. `trim`: frees a large heap and
+// asks for its memory to be returned.
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -68,6 +70,20 @@ int main(int count, char **words) {
             free_list(allocate_list(100000, 600, &first));
         malloc_trim(0);
         return first != 600;
+    }
+    if (count > 1 && !strcmp(words[1], "reserved")) {
+        free(malloc(100));
+        unsigned long start, end, writable = 0;
+        char rights[8], line[512];
+        FILE *file = fopen("/proc/self/maps", "r");
+        while (file != NULL && fgets(line, sizeof line, file) != NULL)
+            if (sscanf(line, "%lx-%lx %7s", &start, &end, rights) == 3 && rights[1] == 'w')
+                writable += end - start;
+        if (file == NULL || writable > 64ul << 20) {
+            fprintf(stderr, "%lu bytes are writable\n", writable);
+            return 8;
+        }
+        return fclose(file);
     }
     if (count > 1 && !strcmp(words[1], "decay")) {
         struct node *list = allocate_list(100000, 300, &first);
