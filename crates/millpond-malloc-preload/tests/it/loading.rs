@@ -18,6 +18,21 @@ fn the_library_can_be_opened_late() {
 }
 
 #[test]
+fn programs_can_be_linked_statically() {
+    let archive = library().with_file_name("libmillpond_malloc.a");
+    let program = compile("conformance", &["-static", &archive.display().to_string()]);
+    for mode in MODES {
+        let output = succeed(
+            std::process::Command::new(&program)
+                .env("MILLPOND_MALLOC", mode)
+                .env("MILLPOND_MALLOC_STATS", "json"),
+        );
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains(&format!("{{\"mode\":\"{mode}\"")), "this heap is used: {errors}");
+    }
+}
+
+#[test]
 fn constructors_and_destructors_may_allocate() {
     let plugin = compile("plugin", &["-shared", "-fPIC"]);
     let program = compile("loading", &["-ldl"]);
