@@ -8,8 +8,9 @@ use core::{
 };
 
 use crate::{
+    format::Format,
     heap, os,
-    stats::{self, Format, Stats, stats},
+    stats::{self, Stats, stats},
 };
 
 /// The largest size that is served: that of the largest object in C.

@@ -60,6 +60,7 @@ mod classes;
 mod depot;
 mod foreign;
 mod fork;
+mod format;
 mod global;
 mod heap;
 mod large;
@@ -75,6 +76,7 @@ mod stats;
 mod thread;
 mod unit;
 
+pub use format::Format;
 pub use global::MillpondAlloc;
 pub use settings::Mode;
-pub use stats::{ClassStats, Format, Stats, by_class, stats};
+pub use stats::{ClassStats, Stats, by_class, stats};

@@ -6,7 +6,7 @@ use core::{
     time::Duration,
 };
 
-use crate::stats::Format;
+use crate::format::Format;
 
 /// How much the heap checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

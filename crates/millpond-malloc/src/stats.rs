@@ -4,7 +4,9 @@ use core::fmt::{self, Write};
 
 use crate::{
     classes::{self, SIZES},
-    depot, settings, unit,
+    depot,
+    format::Format,
+    settings, unit,
 };
 
 /// What the heap has, in bytes.
@@ -52,30 +54,7 @@ pub fn by_class() -> impl Iterator<Item = ClassStats> {
         .filter(|class| class.used != 0)
 }
 
-/// A form of statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Format {
-    /// A table for people.
-    Text,
-    /// An object of JSON, in one line.
-    Json,
-    /// The text format of Prometheus, with the names `millpond_malloc_…`.
-    Prometheus,
-}
-
 impl Format {
-    /// Returns the format with a name: `text`, `json` or `prometheus`.
-    #[must_use]
-    pub fn of(name: &[u8]) -> Option<Self> {
-        match name {
-            b"text" => Some(Self::Text),
-            b"json" => Some(Self::Json),
-            b"prometheus" => Some(Self::Prometheus),
-            _ => None,
-        }
-    }
-
     /// Writes statistics of the heap. Nothing is allocated unless `out` does so.
     ///
     /// # Errors
