@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    export::{Format, Measure},
     record,
     replay::{Choice, Name, Touch},
 };
@@ -48,6 +49,28 @@ A call site is the first function in a stack, from the inside, that does not all
 new, containers of standard libraries and wrappers of malloc do. Sites with fewer than 100 calls, or less than 0.2 % of \
 the program's calls, and those with large blocks are left alone.";
 
+/// Shown below the help of the command that exports.
+const EXPORTS: &str = "\
+What opens the files, and which of these programs were tried with this version:\n  \
+folded      flamegraph.pl, inferno, speedscope; its form was checked\n  \
+speedscope  https://www.speedscope.app; checked against its schema\n  \
+pprof       go tool pprof (tried)\n  \
+dhat        valgrind's dh_view.html in a browser (tried)\n  \
+massif      ms_print (tried), massif-visualizer\n  \
+heaptrack   heaptrack_print (tried), heaptrack_gui; OUT must end with .gz or .zst, or is not compressed\n  \
+csv         spreadsheets, pandas, sqlite3 (tried), DuckDB\n  \
+jsonl       jq (tried), DuckDB; JSON.md in the sources describes its fields\n\n\
+If the name of OUT ends with .gz or .zst, the file is compressed; pprof always is, by gzip.\n\n\
+A block that is resized belongs, in the formats folded, speedscope, pprof and csv, to the call stack that allocated it, \
+as in `millpond show`; in dhat, massif and heaptrack, to the one that resized it last, as in these programs. \
+A block that no stack is known for is of \"(unknown caller)\".\n\n\
+Examples:\n  \
+millpond export app.mpt --to pprof -o app.pb.gz && go tool pprof -http : app.pb.gz\n  \
+millpond export app.mpt --to heaptrack -o app.gz && heaptrack_print app.gz\n  \
+millpond export app.mpt --to folded --measure peak | flamegraph.pl --countname bytes > app.svg\n  \
+millpond export app.mpt --to dhat -o app.dhat.json    # open it in /usr/libexec/valgrind/dh_view.html\n  \
+millpond export app.mpt --to jsonl | jq 'select(.type == \"event\" and .size > 4096)'";
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Record every allocation of a program.
@@ -75,6 +98,11 @@ pub(crate) enum Command {
     /// Say for each call site what to do: a pool, an arena, a buffer, a capacity, or nothing.
     #[command(after_help = ADVICE)]
     Advise(Advise),
+    /// Write a trace in a format that another program reads.
+    ///
+    /// Functions have their names, files and lines in it, as `millpond show` finds them.
+    #[command(after_help = EXPORTS)]
+    Export(Export),
     /// Remove the names from a trace, so that it can be given away.
     ///
     /// Paths, arguments, names of threads and marks, and the names and build ids of modules are replaced by hashes with a
@@ -199,6 +227,27 @@ pub(crate) struct Input {
     /// Print JSON. JSON.md in the sources describes its fields.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Export {
+    /// A trace made by `millpond record`.
+    #[arg(value_name = "FILE")]
+    pub(crate) trace: PathBuf,
+    /// The format.
+    #[arg(long, value_enum)]
+    pub(crate) to: Format,
+    /// File to write; - is standard output.
+    #[arg(short, long, value_name = "OUT", default_value = "-")]
+    pub(crate) output: PathBuf,
+    /// Overwrite OUT if it exists.
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// The numbers in folded stacks. The other formats have several.
+    #[arg(long, value_enum, default_value_t = Measure::Bytes)]
+    pub(crate) measure: Measure,
+    #[command(flatten)]
+    pub(crate) places: Places,
 }
 
 #[derive(Args)]

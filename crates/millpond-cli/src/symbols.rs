@@ -4,7 +4,7 @@ use std::{collections::HashMap, env, path::PathBuf};
 
 use foldhash::fast::FixedState;
 use millpond_symbols::{BuildId, Debuginfod, Module, Options, Symbolizer, Symbols};
-use millpond_trace::{Frame, FrameKind, Tables};
+use millpond_trace::{Frame, FrameKind, Stacks, Tables};
 
 use crate::{cli, trace};
 
@@ -77,6 +77,21 @@ impl Names {
     /// Returns the numbers of the functions of a frame, innermost first.
     pub(crate) fn of(&self, frame: u32) -> &[u32] {
         &self.frames[frame as usize]
+    }
+
+    /// Iterates over the numbers of the frames in a stack, innermost first.
+    pub(crate) fn frames_in(&self, stacks: &Stacks, stack: u32) -> impl Iterator<Item = u32> {
+        let mut at = stack;
+        std::iter::from_fn(move || {
+            let node = stacks.nodes().get(at as usize).filter(|_| at != 0)?;
+            at = node.parent;
+            Some(node.frame)
+        })
+    }
+
+    /// Iterates over the numbers of the functions in a stack, innermost first.
+    pub(crate) fn in_stack(&self, stacks: &Stacks, stack: u32) -> impl Iterator<Item = u32> {
+        self.frames_in(stacks, stack).flat_map(|frame| self.of(frame)).copied()
     }
 
     /// Returns the function with this number.

@@ -3,6 +3,7 @@
 mod advise;
 mod anonymize;
 mod example;
+mod export;
 mod mark;
 mod record;
 mod recover;
@@ -29,6 +30,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Some(Command::Replay(arguments)) => replay::run(arguments),
         Some(Command::Show(arguments)) => show::run(arguments),
         Some(Command::Advise(arguments)) => advise::run(arguments),
+        Some(Command::Export(arguments)) => export::run(arguments),
         Some(Command::Anonymize(arguments)) => anonymize::run(arguments),
         Some(Command::Try(arguments)) => r#try::run(arguments),
         None => example::run(),

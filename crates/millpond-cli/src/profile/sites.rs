@@ -115,13 +115,7 @@ impl<'a> Search<'a> {
 
     /// Iterates over the functions in a stack, innermost first.
     fn functions(&self, stack: u32) -> impl Iterator<Item = u32> {
-        let mut at = stack;
-        let nodes = std::iter::from_fn(move || {
-            let node = self.stacks.nodes().get(at as usize).filter(|_| at != 0)?;
-            at = node.parent;
-            Some(node.frame)
-        });
-        nodes.flat_map(|frame| self.names.of(frame)).copied()
+        self.names.in_stack(self.stacks, stack)
     }
 
     /// Returns the first function in a stack that is not skipped, and how many are; if none is telling, the

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Increased if a field changes its meaning or is removed; new fields do not change it.
-pub(super) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -38,7 +38,7 @@ struct Verified<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct Trace<'a> {
+pub(crate) struct Trace<'a> {
     program: &'a str,
     arguments: &'a [String],
     process: Option<u32>,
@@ -48,7 +48,8 @@ pub(super) struct Trace<'a> {
     allocations: u64,
     resizes: u64,
     frees: u64,
-    foreign_calls: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    foreign_calls: Option<u64>,
     requested_bytes: u64,
     peak_bytes: u64,
     peak_blocks: u64,
@@ -223,7 +224,11 @@ fn of_study(study: &Study) -> Trace<'_> {
 }
 
 /// Describes a trace, with the number of calls that concern another thread's block.
-pub(super) fn trace<'a>(start: &'a Start, summary: &'a Summary, foreign_calls: u64) -> Trace<'a> {
+pub(crate) fn trace<'a>(
+    start: &'a Start,
+    summary: &'a Summary,
+    foreign_calls: impl Into<Option<u64>>,
+) -> Trace<'a> {
     let has_process = start.process > 0;
     Trace {
         program: &start.program,
@@ -235,7 +240,7 @@ pub(super) fn trace<'a>(start: &'a Start, summary: &'a Summary, foreign_calls: u
         allocations: summary.allocations,
         resizes: summary.resizes,
         frees: summary.frees,
-        foreign_calls,
+        foreign_calls: foreign_calls.into(),
         requested_bytes: summary.requested,
         peak_bytes: summary.peak_bytes,
         peak_blocks: summary.peak_blocks,

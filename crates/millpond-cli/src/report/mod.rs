@@ -17,7 +17,7 @@ pub(crate) use self::{
     advice_text::advice as advice_text,
     anonymized::text as anonymized_text,
     help::{AFTER_BUNDLED, BEFORE_BUNDLED},
-    json::{analysis as json, verified as verified_json},
+    json::{Trace, VERSION, analysis as json, trace as trace_json, verified as verified_json},
     overview_json::overview as overview_json,
     overview_text::overview as overview_text,
     text::{analysis as text, verified as verified_text},

@@ -79,7 +79,7 @@ struct Part<'a> {
 /// Returns the report as JSON.
 pub(crate) fn overview(overview: &Overview) -> serde_json::Result<String> {
     let Overview { start, summary, threads, sizes, sites, phases, notes, .. } = overview;
-    let foreign = threads.iter().map(|(_, done)| done.foreign).sum();
+    let foreign: u64 = threads.iter().map(|(_, done)| done.foreign).sum();
     lines(&Report {
         version: VERSION,
         trace: trace(start, summary, foreign),

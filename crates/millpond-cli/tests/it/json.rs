@@ -1,11 +1,11 @@
-//! `millpond replay --json`.
+//! JSON.
 
 use std::collections::BTreeSet;
 
 use millpond_trace::{At, FrameKind};
 use serde_json::Value;
 
-use crate::support::{millpond, replay, sample, stdout, write_trace};
+use crate::support::{every_table, millpond, replay, sample, stdout, write_trace};
 
 /// Collects the names of all fields, at any depth.
 fn fields(value: &Value, names: &mut BTreeSet<String>) {
@@ -34,6 +34,11 @@ fn fields_and_documentation_agree() {
     for command in ["show", "advise"] {
         let shown = millpond().arg(command).arg(&trace).arg("--json").output().unwrap();
         fields(&serde_json::from_str(&stdout(shown)).unwrap(), &mut names);
+    }
+    let trace = every_table(folder.path());
+    let exported = millpond().arg("export").arg(&trace).args(["--to", "jsonl"]).output().unwrap();
+    for line in exported.stdout.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+        fields(&serde_json::from_slice(line).unwrap(), &mut names);
     }
     let page = include_str!("../../JSON.md");
     let documented: BTreeSet<_> = page

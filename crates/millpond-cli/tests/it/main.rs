@@ -2,6 +2,7 @@
 
 mod advice;
 mod anonymize;
+mod export;
 mod json;
 mod pasted;
 mod planted;

@@ -8,7 +8,7 @@ use std::{
     sync::OnceLock,
 };
 
-use millpond_trace::{At, Outcome, Start, Summary, Writer};
+use millpond_trace::{At, FrameKind, Mark, Module, Outcome, Sample, Start, Summary, Thread, Writer};
 
 /// A trace being written.
 pub(crate) type Trace = Writer<BufWriter<File>>;
@@ -144,4 +144,29 @@ pub(crate) fn sample(folder: &Path) -> (PathBuf, Summary) {
         }
     });
     (path, summary)
+}
+
+/// A trace with something in every table: two call stacks of three frames each, which differ in the innermost one, and a
+/// block of an unknown one. Its blocks have 100, 30 and 7 bytes; the one of 30 is resized to 60 and freed.
+pub(crate) fn every_table(folder: &Path) -> PathBuf {
+    let path = folder.join("tables.mpt");
+    write_trace_of(&path, 9_000, |trace| {
+        let module = Module { start: 0x1000, end: 0x2000, path: "[sample;x]".into(), ..Module::default() };
+        trace.module(module).unwrap();
+        let mut stack = |frames: [u64; 3]| {
+            let node = |parent, &address: &u64| trace.node(parent, address, FrameKind::Return).unwrap();
+            frames.iter().fold(0, node)
+        };
+        let (first, second) = (stack([0x1101, 0x1201, 0x1301]), stack([0x1101, 0x1201, 0x1401]));
+        let at = |time, stack| At { time, thread: 0, stack, ..At::default() };
+        trace.mark(&Mark { time: 500, name: "start".into() }).unwrap();
+        trace.sample(Sample { time: 600, resident: 1 << 20, ..Sample::default() }).unwrap();
+        trace.allocate(at(1_000, first), 100, 0, false).unwrap();
+        let slot = trace.allocate(at(2_000, second), 30, 64, true).unwrap();
+        trace.resize(at(3_000, first), slot, 60).unwrap();
+        trace.allocate(At { thread: 1, ..at(4_000, 0) }, 7, 0, false).unwrap();
+        trace.free(at(5_000, second), slot).unwrap();
+        trace.thread(Thread { number: 1, name: "worker".into(), started: 3_500, ended: Some(8_000) });
+    });
+    path
 }

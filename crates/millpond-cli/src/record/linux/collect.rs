@@ -14,15 +14,17 @@ use super::{
     inspect,
     launch::{self, Run},
     merge::Merge,
-    output::{Output, beside},
     program::Program,
     scratch::Scratch,
     stopped,
 };
-use crate::record::{
-    error::RecordError,
-    recording::{Escape, Options, Other, Recording, Trace},
-    report,
+use crate::{
+    output::{self, Output, beside},
+    record::{
+        error::RecordError,
+        recording::{Escape, Options, Other, Recording, Trace},
+        report,
+    },
 };
 
 /// All process images of a finished recording.
@@ -110,7 +112,7 @@ impl Collection {
         for (at, image) in self.images.iter().enumerate().filter(|&(at, _)| Some(at) != chosen) {
             let interrupted = launch::interrupted().is_some();
             let Some(events) = Merge::new(image.streams()?)?.some() else { continue };
-            if all && !interrupted && !super::output::is_standard_output(&main) {
+            if all && !interrupted && !output::is_standard_output(&main) {
                 let path = beside(&main, image.process(), &image.name(), |path| {
                     traces.iter().any(|trace: &Trace| trace.path == path) || !options.force && path.exists()
                 });

@@ -9,8 +9,8 @@
 //! * `escapes`, `stopped` – what is missing, and why;
 //! * `image`, `merge` – read what each process left (units are decoded in `millpond_trace::raw`), and merge the events
 //!   of its threads by time;
-//! * `collect`, `convert`, `stacks`, `clock`, `about`, `output` – addresses become slots, ticks become nanoseconds, and a trace is
-//!   written for each process.
+//! * `collect`, `convert`, `stacks`, `clock`, `about` – addresses become slots, ticks become nanoseconds, and a trace is written for
+//!   each process.
 
 use std::{io, os::fd::AsFd, path::Path, process::Stdio, time::Duration};
 
@@ -21,11 +21,11 @@ pub(super) use self::mark::mark;
 use self::{
     collect::Collection,
     launch::{Moment, Signals, launch},
-    output::Output,
     program::Program,
     scratch::Scratch,
 };
 use super::recording::{Options, Recording};
+use crate::output::{self, Output};
 
 mod about;
 mod clock;
@@ -39,7 +39,6 @@ mod launch;
 mod library;
 mod mark;
 mod merge;
-mod output;
 mod program;
 mod sampler;
 mod scratch;

@@ -1,4 +1,4 @@
-//! Output files of traces: complete under their name, or absent.
+//! Output files: complete under their name, or absent.
 
 use std::{
     fs::{self, File},
@@ -13,13 +13,13 @@ use tempfile::NamedTempFile;
 /// The name of standard output.
 const STANDARD_OUTPUT: &str = "-";
 
-/// Returns whether the trace goes to standard output.
-pub(super) fn is_standard_output(path: &Path) -> bool {
+/// Returns whether a path stands for standard output.
+pub(crate) fn is_standard_output(path: &Path) -> bool {
     path == Path::new(STANDARD_OUTPUT)
 }
 
-/// A trace that is being written.
-pub(super) struct Output {
+/// A file that is being written.
+pub(crate) struct Output {
     path: PathBuf,
     file: Kind,
     /// Whether an existing file of that name may be replaced.
@@ -36,7 +36,17 @@ enum Kind {
 impl Output {
     /// Checks that the output can be written; an existing file needs `force`. Only the owner can read the file, because
     /// it contains command lines and paths.
-    pub(super) fn create(path: &Path, force: bool) -> Result<Self> {
+    pub(crate) fn create(path: &Path, force: bool) -> Result<Self> {
+        let is_terminal = is_standard_output(path) && io::stdout().is_terminal();
+        ensure!(
+            !is_terminal,
+            "a trace is not for the terminal: send standard output to a file or a pipe, or use -o FILE"
+        );
+        Self::text(path, force)
+    }
+
+    /// Does the same for a file that a terminal can show.
+    pub(crate) fn text(path: &Path, force: bool) -> Result<Self> {
         let what = || format!("cannot write {}", path.display());
         if is_standard_output(path) {
             return Self::standard_output();
@@ -63,23 +73,18 @@ impl Output {
 
     fn standard_output() -> Result<Self> {
         let output = io::stdout();
-        if output.is_terminal() {
-            bail!(
-                "a trace is not for the terminal: send standard output to a file or a pipe, or use -o FILE"
-            );
-        }
         let output = output.as_fd().try_clone_to_owned().context("cannot write to standard output")?;
         let file = Kind::Existing(BufWriter::new(output.into()));
         Ok(Self { path: PathBuf::from(STANDARD_OUTPUT), file, force: true })
     }
 
-    /// Returns the path of the trace.
-    pub(super) fn path(&self) -> &Path {
+    /// Returns the path of the file.
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Renames the file to its final name. Without this call, it is deleted when dropped.
-    pub(super) fn finish(self) -> Result<PathBuf> {
+    pub(crate) fn finish(self) -> Result<PathBuf> {
         let what = || format!("cannot write {}", self.path.display());
         match self.file {
             Kind::New(file) => {
@@ -113,7 +118,7 @@ impl Write for Output {
 }
 
 /// Returns the path for the trace of another process: `out.mpt` becomes `out.PROCESS-NAME.mpt`, which must not exist.
-pub(super) fn beside(main: &Path, process: u32, name: &str, taken: impl Fn(&Path) -> bool) -> PathBuf {
+pub(crate) fn beside(main: &Path, process: u32, name: &str, taken: impl Fn(&Path) -> bool) -> PathBuf {
     let stem = main.file_stem().unwrap_or_default().to_string_lossy();
     let name: String =
         name.chars().map(|c| if c.is_control() || c == '/' { '_' } else { c }).take(64).collect();

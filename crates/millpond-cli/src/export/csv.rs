@@ -1,0 +1,120 @@
+//! Tables of comma-separated values, with names in the first row.
+
+use std::io::Write;
+
+use anyhow::Result;
+use csv::Writer;
+use millpond_trace::{Reader, Verb};
+use serde::Serialize;
+
+use super::{events, recording::Recording};
+use crate::export::recording::labelled;
+
+/// A row of the table of call stacks.
+#[derive(Serialize)]
+struct Row<'a> {
+    stack: u32,
+    allocations: u64,
+    resizes: u64,
+    frees: u64,
+    bytes: u64,
+    live_blocks: u32,
+    live_bytes: u64,
+    blocks_at_peak: u32,
+    bytes_at_peak: u64,
+    most_live_bytes: u64,
+    temporaries: u64,
+    freed_elsewhere: u64,
+    least_size: Option<u64>,
+    most_size: Option<u64>,
+    function: &'a str,
+    file: &'a str,
+    line: Option<u32>,
+    callers: String,
+}
+
+/// Writes a row for each call stack.
+pub(super) fn stacks(reader: &Reader, recording: &Recording, out: &mut dyn Write) -> Result<()> {
+    let stacks = &reader.tables().stacks;
+    let mut table = Writer::from_writer(out);
+    for site in &recording.analysis.sites {
+        let functions = recording.functions(stacks, site.stack);
+        let innermost = functions.first();
+        let callers: Vec<_> = functions.iter().skip(1).map(|function| labelled(function)).collect();
+        let has_blocks = site.sizes.0 <= site.sizes.1;
+        table.serialize(Row {
+            stack: site.stack,
+            allocations: site.allocations,
+            resizes: site.resizes,
+            frees: site.frees,
+            bytes: site.bytes,
+            live_blocks: site.live_blocks,
+            live_bytes: site.live_bytes,
+            blocks_at_peak: site.peak_blocks,
+            bytes_at_peak: site.peak_bytes,
+            most_live_bytes: site.max_live_bytes,
+            temporaries: site.temporaries,
+            freed_elsewhere: site.remote_frees,
+            least_size: has_blocks.then_some(site.sizes.0),
+            most_size: has_blocks.then_some(site.sizes.1),
+            function: innermost.map_or("", |function| &function.name),
+            file: innermost.map_or("", |function| &function.file),
+            line: innermost.map(|function| function.line).filter(|&line| line > 0),
+            callers: callers.join(" < "),
+        })?;
+    }
+    Ok(table.flush()?)
+}
+
+/// A row of the table of events.
+#[derive(Serialize)]
+struct EventRow {
+    time_ns: u64,
+    thread: u32,
+    operation: &'static str,
+    block: u64,
+    size: u64,
+    old_size: Option<u64>,
+    alignment: Option<u32>,
+    lifetime_ns: Option<u64>,
+    stack: u32,
+}
+
+/// Returns the name of an operation.
+pub(super) fn operation(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Allocate { .. } => "allocate",
+        Verb::Resize => "resize",
+        Verb::Free => "free",
+    }
+}
+
+/// Writes a row for each event.
+pub(super) fn events(reader: &mut Reader, out: &mut dyn Write) -> Result<()> {
+    let mut table = Writer::from_writer(out);
+    events::each(reader, |event| {
+        let (verb, block) = (event.shape.verb, &event.block);
+        let is_free = verb == Verb::Free;
+        let row = EventRow {
+            time_ns: event.time,
+            thread: event.thread,
+            operation: operation(verb),
+            block: block.number,
+            size: if is_free { block.size } else { event.shape.size },
+            old_size: (verb == Verb::Resize).then_some(block.size),
+            alignment: alignment(verb),
+            lifetime_ns: is_free.then(|| event.time - block.born),
+            stack: event.shape.stack,
+        };
+        Ok(table.serialize(row)?)
+    })?;
+    Ok(table.flush()?)
+}
+
+/// Returns the alignment that was requested, if one was.
+pub(super) fn alignment(verb: Verb) -> Option<u32> {
+    match verb {
+        Verb::Allocate { align, .. } => Some(align).filter(|&align| align > 0),
+        Verb::Resize | Verb::Free => None,
+    }
+}

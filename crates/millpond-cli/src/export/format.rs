@@ -1,0 +1,65 @@
+//! The formats.
+
+use clap::ValueEnum;
+use millpond_trace::analysis::Totals;
+use serde::Serialize;
+
+/// A format of other programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A line for each call stack, for flame graphs: flamegraph.pl, inferno, speedscope.
+    Folded,
+    /// JSON for the viewer speedscope, with a profile for each measure.
+    Speedscope,
+    /// A profile for `go tool pprof` and pprof.
+    Pprof,
+    /// JSON for valgrind's dh_view.html.
+    Dhat,
+    /// Live bytes over time for valgrind's ms_print and for massif-visualizer.
+    Massif,
+    /// Every event, for heaptrack_print and heaptrack_gui.
+    Heaptrack,
+    /// A table with a row for each call stack.
+    Csv,
+    /// A table with a row for each event.
+    CsvEvents,
+    /// Everything in the trace: a JSON object in each line.
+    #[value(name = "jsonl")]
+    JsonLines,
+}
+
+impl Format {
+    /// Returns whether its files are compressed whatever their name.
+    pub(crate) fn is_compressed(self) -> bool {
+        self == Self::Pprof
+    }
+}
+
+/// A figure of call stacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Measure {
+    /// Bytes requested.
+    Bytes,
+    /// Allocations and resizes.
+    Calls,
+    /// Bytes live when most bytes of the program are.
+    Peak,
+    /// Bytes live at the end of the recording.
+    Live,
+    /// Blocks that the thread freed with its next event.
+    Temporary,
+}
+
+impl Measure {
+    /// Returns the figure of a stack.
+    pub(super) fn of(self, totals: &Totals) -> u64 {
+        match self {
+            Self::Bytes => totals.bytes,
+            Self::Calls => totals.calls,
+            Self::Peak => totals.peak_bytes,
+            Self::Live => totals.live_bytes,
+            Self::Temporary => totals.temporaries,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Traces in the formats of other programs.
+//!
+//! Most formats have one entry for each call stack ([`Recording`], which one pass over the trace computes); the others
+//! have one for each event ([`events`]), in a second pass. Neither keeps events in memory.
+
+mod csv;
+mod dhat;
+mod events;
+mod folded;
+mod format;
+mod heaptrack;
+mod json_lines;
+mod massif;
+mod pprof;
+mod protobuf;
+mod recording;
+mod speedscope;
+
+use std::io::Write;
+
+use anyhow::Result;
+use millpond_trace::Reader;
+
+pub(crate) use self::format::{Format, Measure};
+use self::recording::Recording;
+use crate::cli;
+
+/// Writes a trace to `out` in a format of another program. Returns what stood in the way of more names, in words.
+pub(crate) fn export(
+    reader: &mut Reader,
+    format: Format,
+    measure: Measure,
+    places: &cli::Places,
+    out: &mut dyn Write,
+) -> Result<Vec<String>> {
+    let recording = Recording::read(reader, places)?;
+    match format {
+        Format::Folded => folded::write(reader, &recording, measure, out)?,
+        Format::Speedscope => speedscope::write(reader, &recording, out)?,
+        Format::Pprof => pprof::write(reader, &recording, out)?,
+        Format::Dhat => dhat::write(reader, &recording, out)?,
+        Format::Massif => massif::write(reader, &recording, out)?,
+        Format::Heaptrack => heaptrack::write(reader, &recording, out)?,
+        Format::Csv => csv::stacks(reader, &recording, out)?,
+        Format::CsvEvents => csv::events(reader, out)?,
+        Format::JsonLines => json_lines::write(reader, &recording, out)?,
+    }
+    Ok(recording.names.notes)
+}
