@@ -3,8 +3,9 @@
 //! * [`raw`] is the layout in which the recorder logs events inside the recorded process. It does not need the standard
 //!   library.
 //! * [`Writer`] and [`Reader`] (feature `file`, enabled by default) write and read trace files, `*.mpt`. They are
-//!   compressed and checksummed, and read one block of events at a time, so a trace may be larger than memory. The
-//!   format is described in [`format`](mod@format).
+//!   compressed and checksummed, and read one block of events at a time, so a trace may be larger than memory.
+//!   [`ArchiveWriter`] and [`Archive`] are for files with the traces of several processes. The format is described in
+//!   [`format`](mod@format).
 //! * [`analysis`] computes in one pass over a trace which call stacks allocated what, for how long blocks lived, and what
 //!   was live when.
 
@@ -27,7 +28,7 @@ pub mod raw;
 
 #[cfg(feature = "file")]
 pub use crate::file::{
-    At, Call, Detail, Ending, Event, Family, Frame, FrameKind, Mark, Module, Node, Op, Outcome, Place,
-    Reader, Resources, Sample, Shape, Stacks, Start, Summary, Tables, Thread, TraceError, Verb, Visitor,
-    Writer, format,
+    Archive, ArchiveWriter, At, Call, Detail, Ending, Event, Family, Frame, FrameKind, Mark, Module, Node,
+    Op, Outcome, Place, Reader, Resources, Sample, Shape, Stacks, Start, Summary, Tables, Thread, TraceError,
+    Verb, Visitor, Writer, format,
 };

@@ -9,6 +9,9 @@ pub const VERSION: u32 = 2;
 /// The last bytes of every complete trace.
 pub const END_MARK: [u8; 4] = *b"MPTE";
 
+/// The last bytes of every complete file with several traces.
+pub const ARCHIVE_MARK: [u8; 4] = *b"MPTA";
+
 /// Max events in one block.
 pub const EVENTS_PER_BLOCK: usize = 65_536;
 

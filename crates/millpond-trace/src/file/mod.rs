@@ -2,6 +2,7 @@
 //! and the writer and reader that combine them.
 
 mod about;
+mod archive;
 mod background;
 mod block;
 mod bytes;
@@ -17,6 +18,7 @@ mod writer;
 
 pub use self::{
     about::{Ending, Outcome, Start, Summary},
+    archive::{Archive, ArchiveWriter},
     error::{Place, TraceError},
     event::{At, Call, Detail, Event, Family, Op, Shape, Verb, Visitor},
     reader::Reader,

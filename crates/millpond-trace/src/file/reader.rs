@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::file::{
-    Event, Module, Shape, Start, Summary, Tables, TraceError, Visitor,
+    Archive, Event, Module, Shape, Start, Summary, Tables, TraceError, Visitor,
     block::{Bounds, Decoder},
     bytes::Bytes,
     error::Place,
@@ -18,13 +18,14 @@ use crate::file::{
 };
 
 /// Bytes in the header, and in the footer, of a file.
-const EDGE: u64 = 16;
+pub(crate) const EDGE: u64 = 16;
 
 /// An input from which a trace can be read.
-trait Source: Read + Seek + Send {}
+pub(crate) trait Source: Read + Seek + Send {}
 impl<T: Read + Seek + Send> Source for T {}
 
-/// Reads a trace, one block of events at a time.
+/// Reads a trace, one block of events at a time. Of a file with several traces, it reads the largest; see
+/// [`Archive`] for the others, and for files that were cut off.
 ///
 /// The memory used is bounded by the max number of blocks live at the same time (8 bytes each), the tables and one block
 /// of events, however long the trace is. Damage is detected when the damaged block is read. All events that
@@ -61,7 +62,12 @@ impl Reader {
 
     /// Reads a trace from any seekable input; the trace begins at position 0.
     pub fn new(input: impl Read + Seek + Send + 'static) -> Result<Self, TraceError> {
-        let mut input: Box<dyn Source> = Box::new(input);
+        let archive = Archive::new(input)?;
+        if archive.is_complete() { archive.largest() } else { Err(TraceError::Truncated) }
+    }
+
+    /// Reads the only trace in an input.
+    pub(crate) fn alone(mut input: Box<dyn Source>) -> Result<Self, TraceError> {
         let length = input.seek(SeekFrom::End(0))?;
         let version = check_header(&mut *input, length)?;
         let last = find_summary(&mut *input, length)?;
@@ -244,7 +250,7 @@ fn bounds(summary: &Summary) -> Bounds {
 }
 
 /// Checks magic number and version; returns the version.
-fn check_header(input: &mut dyn Source, length: u64) -> Result<u32, TraceError> {
+pub(crate) fn check_header(input: &mut dyn Source, length: u64) -> Result<u32, TraceError> {
     let mut header = [0; EDGE as usize];
     let known = &mut header[..length.min(EDGE) as usize];
     input.seek(SeekFrom::Start(0))?;
@@ -265,21 +271,28 @@ fn check_header(input: &mut dyn Source, length: u64) -> Result<u32, TraceError> 
     }
 }
 
-/// Reads the position of the summary from the footer.
-fn find_summary(input: &mut dyn Source, length: u64) -> Result<u64, TraceError> {
+/// Reads the last bytes of a trace or archive of this length; `None` if it is too short for a header and a footer.
+pub(crate) fn footer(input: &mut dyn Source, length: u64) -> Result<Option<[u8; EDGE as usize]>, TraceError> {
     if length < 2 * EDGE {
-        return Err(TraceError::Truncated);
+        return Ok(None);
     }
     let mut footer = [0; EDGE as usize];
     input.seek(SeekFrom::Start(length - EDGE))?;
     read_exactly(input, &mut footer)?;
-    if footer[12..] != END_MARK {
-        return Err(TraceError::Truncated);
-    }
-    if crc32fast::hash(&footer[..8]) != word(&footer, 8) {
-        return Err(Place::Footer.corrupt("the checksum differs"));
-    }
-    let place = u64::from(word(&footer, 4)) << 32 | u64::from(word(&footer, 0));
+    Ok(Some(footer))
+}
+
+/// Returns the position in a footer with this end mark; `None` if it has another, or is damaged.
+pub(crate) fn place_in(footer: &[u8; EDGE as usize], mark: [u8; 4]) -> Option<u64> {
+    let is_valid = footer[12..] == mark && crc32fast::hash(&footer[..8]) == word(footer, 8);
+    is_valid.then(|| u64::from(word(footer, 4)) << 32 | u64::from(word(footer, 0)))
+}
+
+/// Reads the position of the summary from the footer.
+fn find_summary(input: &mut dyn Source, length: u64) -> Result<u64, TraceError> {
+    let footer = footer(input, length)?.filter(|footer| footer[12..] == END_MARK);
+    let place = place_in(&footer.ok_or(TraceError::Truncated)?, END_MARK);
+    let place = place.ok_or(Place::Footer.corrupt("the checksum differs"))?;
     if place < EDGE || place > length - EDGE {
         return Err(Place::Footer.corrupt("it points outside the file"));
     }

@@ -1,6 +1,7 @@
 //! Tests of the trace format through the crate's public interface.
 
 mod analysis;
+mod archive;
 mod damage;
 mod forged;
 mod memory;
