@@ -75,8 +75,9 @@ millpond export app.mpt --to jsonl | jq 'select(.type == \"event\" and .size > 4
 pub(crate) enum Command {
     /// Record every allocation of a program.
     ///
-    /// The program's input, output and exit code are unchanged. If its process executes another program (exec), the last
-    /// one is recorded. Processes that it starts are listed with their numbers of events; --process or --all keeps them.
+    /// The program's input, output and exit code are unchanged. The file has one trace for each process: the program's own
+    /// and those that it starts, and also for each program that a process becomes (exec). Other commands take the one
+    /// with the most events, unless --process selects another.
     #[command(after_help = EXIT_CODES)]
     Record(Record),
     /// Name this moment in a recording that is in progress.
@@ -92,7 +93,7 @@ pub(crate) enum Command {
     /// Steps of the trace are kept in a temporary file (in TMPDIR) of 16 bytes per event, up to 1 GiB; those of longer
     /// traces are read again in each turn. The memory needed depends on how many blocks are live at once.
     Replay(Replay),
-    /// Show what a program's memory was used for: by thread, size, call site and phase.
+    /// Show what a program's memory was used for: by process, thread, size, call site and phase.
     #[command(after_help = SYMBOLS)]
     Show(Show),
     /// Say for each call site what to do: a pool, an arena, a buffer, a capacity, or nothing.
@@ -106,22 +107,21 @@ pub(crate) enum Command {
     /// Remove the names from a trace, so that it can be given away.
     ///
     /// Paths, arguments, names of threads and marks, and the names and build ids of modules are replaced by hashes with a
-    /// random key that is not kept; addresses of code become offsets in modules, and process numbers, the time of the
-    /// recording and the reason why it stopped early are left out. Names and build ids of libraries that every system has
+    /// random key that is not kept; addresses of code become offsets in modules, and the time of the recording and the
+    /// reason why it stopped early are left out. Several processes get the numbers 1, 2, 3 …, one none. Names and build ids of libraries that every system has
     /// (libc, libstdc++ …) are kept. The new trace is searched for all texts of the old one before it gets its name.
     Anonymize(Anonymize),
     /// Record a program, replay its allocations, and tell whether pools would help.
     ///
     /// The program's output and exit code are unchanged; the report goes to standard error when the program has ended. If
-    /// its process executes another program (exec), the last one is judged; --process selects a process that it started.
-    /// For JSON, keep the trace with `-o FILE` and run `millpond replay --json FILE`.
+    /// it starts other processes, the one with the most events is judged, unless --process selects another. For JSON, keep the trace with `-o FILE` and run `millpond replay --json FILE`.
     #[command(after_help = EXIT_CODES)]
     Try(Try),
 }
 
 #[derive(Args)]
 pub(crate) struct Record {
-    /// File for the trace. With -, the trace goes to standard output, and the program's own output to standard error.
+    /// File for the traces. With -, they go to standard output, and the program's own output to standard error.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
     #[command(flatten)]
@@ -151,12 +151,9 @@ pub(crate) struct Traces {
     /// Overwrite FILE if it exists.
     #[arg(short, long)]
     pub(crate) force: bool,
-    /// Process to keep, by its number or the name of its program; of several, the one with the most events.
+    /// Keep only the processes with this number, or whose program has this name. [default: all]
     #[arg(long, value_name = "NAME")]
     pub(crate) process: Option<String>,
-    /// Keep the traces of all other processes too, in files beside FILE whose names contain process and program.
-    #[arg(long)]
-    pub(crate) all: bool,
     /// Leave the arguments of programs out of the trace.
     #[arg(long)]
     pub(crate) no_args: bool,
@@ -203,6 +200,10 @@ pub(crate) struct Replay {
 pub(crate) struct Show {
     #[command(flatten)]
     pub(crate) input: Input,
+    /// Take all processes of the program together, such as all runs of a compiler: that of --process, or else of the
+    /// process with the most events. Threads and phases are left out.
+    #[arg(long)]
+    pub(crate) together: bool,
     #[command(flatten)]
     pub(crate) places: Places,
 }
@@ -221,9 +222,13 @@ pub(crate) struct Advise {
 /// The trace to report on, and the form of the report.
 #[derive(Args)]
 pub(crate) struct Input {
-    /// A trace made by `millpond record`.
+    /// A file made by `millpond record`.
     #[arg(value_name = "FILE")]
     pub(crate) trace: PathBuf,
+    /// Process in FILE: its number, the name of its program, or its place in the list of `millpond show`, such as @2.
+    /// [default: the one with the most events]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) process: Option<String>,
     /// Print JSON. JSON.md in the sources describes its fields.
     #[arg(long)]
     pub(crate) json: bool,
@@ -258,6 +263,9 @@ pub(crate) struct Anonymize {
     /// File for the new trace.
     #[arg(short, long, value_name = "OUTPUT")]
     pub(crate) output: PathBuf,
+    /// Keep only the processes with this number, or whose program has this name. [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) process: Option<String>,
     /// Overwrite OUTPUT if it exists.
     #[arg(short, long)]
     pub(crate) force: bool,
@@ -288,13 +296,14 @@ impl Places {
 
 #[derive(Args)]
 pub(crate) struct Try {
-    /// Keep the trace in this file, with call stacks.
+    /// Keep the traces in this file, with call stacks.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Overwrite FILE if it exists.
     #[arg(short, long)]
     pub(crate) force: bool,
     /// Process to judge, by its number or the name of its program; of several, the one with the most events.
+    /// [default: of all processes, the one with the most events]
     #[arg(long, value_name = "NAME")]
     pub(crate) process: Option<String>,
     /// Run the program N times with recording and N times without, in turn, to measure what recording costs. Only the

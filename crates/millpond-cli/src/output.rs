@@ -117,21 +117,6 @@ impl Write for Output {
     }
 }
 
-/// Returns the path for the trace of another process: `out.mpt` becomes `out.PROCESS-NAME.mpt`, which must not exist.
-pub(crate) fn beside(main: &Path, process: u32, name: &str, taken: impl Fn(&Path) -> bool) -> PathBuf {
-    let stem = main.file_stem().unwrap_or_default().to_string_lossy();
-    let name: String =
-        name.chars().map(|c| if c.is_control() || c == '/' { '_' } else { c }).take(64).collect();
-    let path = |number: &str| main.with_file_name(format!("{stem}.{process}-{name}{number}.mpt"));
-    let mut found = path("");
-    let mut number = 2;
-    while taken(&found) {
-        found = path(&format!("-{number}"));
-        number += 1;
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,14 +166,5 @@ mod tests {
         output.write_all(b"x").unwrap();
         output.finish().unwrap();
         assert!(!fs::metadata("/dev/null").unwrap().is_file());
-    }
-
-    #[test]
-    fn other_processes_get_names_of_their_own() {
-        let name = |taken: &[&str]| {
-            beside(Path::new("d/out.mpt"), 42, "a b/c", |path| taken.iter().any(|&t| path == Path::new(t)))
-        };
-        assert_eq!(name(&[]), Path::new("d/out.42-a b_c.mpt"));
-        assert_eq!(name(&["d/out.42-a b_c.mpt"]), Path::new("d/out.42-a b_c-2.mpt"));
     }
 }

@@ -15,13 +15,20 @@ use super::{secret::Secret, texts::is_library};
 const FIRST: u64 = 1 << 32;
 const GAP: u64 = 1 << 12;
 
-/// Writes a trace that says the same, except names and addresses.
-pub(super) fn copy(reader: &mut Reader, secret: &Secret<'_>, out: impl Write) -> Result<Summary> {
+/// Writes a trace that says the same, except names, addresses, and these numbers of the process and its parent.
+pub(super) fn copy(
+    reader: &mut Reader,
+    secret: &Secret<'_>,
+    (process, parent): (u32, u32),
+    out: impl Write,
+) -> Result<Summary> {
     let old = reader.start();
     let start = Start {
         program: secret.text(&old.program),
         arguments: old.arguments.iter().map(|argument| secret.text(argument)).collect(),
-        ..Start::default()
+        process,
+        parent,
+        unix_ns: 0,
     };
     let mut writer = Writer::new(out, &start)?;
     let starts = modules(reader, secret, &mut writer)?;

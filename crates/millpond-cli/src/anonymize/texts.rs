@@ -45,27 +45,28 @@ const MAPPINGS: [&str; 4] = ["[heap]", "[stack]", "[vdso]", "[vsyscall]"];
 /// of their own they are found nevertheless.
 const SHORTEST: usize = 6;
 
-/// All texts in a trace.
+/// All texts in some traces.
+#[derive(Default)]
 pub(super) struct Texts {
     all: BTreeSet<String>,
     build_ids: BTreeSet<Vec<u8>>,
 }
 
 impl Texts {
-    /// Collects the texts of a trace that was read to its end.
-    pub(super) fn of(reader: &Reader) -> Self {
+    /// Adds the texts of a trace that was read to its end.
+    pub(super) fn add(&mut self, reader: &Reader) {
         let tables = reader.tables();
         let start = reader.start();
-        let mut all: BTreeSet<_> = start.arguments.iter().chain([&start.program]).cloned().collect();
         let Summary { stopped, allocator, served_by, .. } = reader.summary();
-        all.extend([stopped, allocator, served_by].map(Clone::clone));
-        all.extend(tables.modules.iter().map(|module| module.path.clone()));
-        all.extend(tables.threads.iter().map(|thread| thread.name.clone()));
-        all.extend(tables.marks.iter().map(|mark| mark.name.clone()));
-        all.remove("");
+        let others = [&start.program, stopped, allocator, served_by];
+        self.all.extend(start.arguments.iter().chain(others).cloned());
+        self.all.extend(tables.modules.iter().map(|module| module.path.clone()));
+        self.all.extend(tables.threads.iter().map(|thread| thread.name.clone()));
+        self.all.extend(tables.marks.iter().map(|mark| mark.name.clone()));
+        self.all.remove("");
         let private = tables.modules.iter().filter(|module| !is_library(&module.path));
         let build_ids = private.map(|module| module.build_id.clone()).filter(|id| id.len() >= SHORTEST);
-        Self { all, build_ids: build_ids.collect() }
+        self.build_ids.extend(build_ids);
     }
 
     /// Returns whether a text says nothing about the program or its user.
@@ -102,7 +103,8 @@ impl Texts {
             is_found |= automaton.is_match(bytes);
         })?;
         while written.read(&mut Vec::new())? {}
-        let texts = Self::of(written);
+        let mut texts = Self::default();
+        texts.add(written);
         let is_known = |text: &str| secret.has_made(text);
         ensure!(texts.all.iter().all(|text| is_known(text)), "a text was copied: please report this fault");
         Ok((!is_found).then_some(searched))
@@ -166,7 +168,8 @@ mod tests {
     fn what_is_left_is_found() {
         let public = "/usr/lib/libc.so.6";
         let old = trace("/home/alice", "/home/alice/program", b"build id");
-        let texts = Texts::of(&old);
+        let mut texts = Texts::default();
+        texts.add(&old);
         let secret = Secret::new(&texts).unwrap();
         let search = |mut written: Reader| texts.search(&mut written, &secret);
         assert!(search(old).is_err(), "texts");

@@ -12,10 +12,10 @@ use crate::{
 /// Runs the command.
 pub(crate) fn run(arguments: cli::Recover) -> Result<ExitCode> {
     let cli::Recover { directory, output, traces } = arguments;
-    let cli::Traces { force, process, all, no_args } = traces;
+    let cli::Traces { force, process, no_args } = traces;
     let stacks = StackOptions::default();
     let options =
-        Options { command: Vec::new(), output, force, max_size: None, process, all, no_args, stacks };
+        Options { command: Vec::new(), output, force, max_size: None, process, one: false, no_args, stacks };
     let recording = record::recover(&directory, &options)?;
     record::report(&recording);
     Ok(recording.exit_code())

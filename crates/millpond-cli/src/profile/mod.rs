@@ -2,10 +2,11 @@
 
 mod sites;
 mod tally;
+mod together;
 mod usage;
 
 use anyhow::{Result, ensure};
-use millpond_trace::{Reader, Start, Summary, Thread, analysis::Analysis};
+use millpond_trace::{Start, Summary, Thread, analysis::Analysis};
 
 use self::tally::Tally;
 pub(crate) use self::{
@@ -13,7 +14,12 @@ pub(crate) use self::{
     tally::{Phase, SizeUse, ThreadUse},
     usage::{Lifetime, Usage},
 };
-use crate::{cli, symbols::Names, terminal::Progress, trace};
+use crate::{
+    cli,
+    symbols::Names,
+    terminal::Progress,
+    trace::{self, Process, Processes},
+};
 
 /// Everything about the use of memory in a trace, the largest first.
 pub(crate) struct Overview {
@@ -33,10 +39,21 @@ pub(crate) struct Overview {
     pub(crate) phases: Vec<Phase>,
     /// What stood in the way of more names, in words.
     pub(crate) notes: Vec<String>,
+    /// All processes in the file, and the places in it of those that this is about.
+    pub(crate) processes: Vec<Process>,
+    pub(crate) shown: Vec<usize>,
 }
 
-/// Reads a trace twice, and the files that have the names of its functions.
-pub(crate) fn overview(reader: &mut Reader, places: &cli::Places) -> Result<Overview> {
+/// Reads the traces of these processes, each twice, and the files that have the names of its functions.
+pub(crate) fn overview(processes: &Processes, shown: &[&Process], places: &cli::Places) -> Result<Overview> {
+    match shown {
+        [process] => of_one(processes, process, places),
+        several => together::overview(processes, several, places),
+    }
+}
+
+fn of_one(processes: &Processes, process: &Process, places: &cli::Places) -> Result<Overview> {
+    let reader = &mut processes.reader(process)?;
     let (progress, all) = (Progress::new("reading the trace"), reader.summary().events);
     let analysis = Analysis::read_with(reader, |done| progress.at(done, 2 * all))?;
     ensure!(analysis.found_peak, "the trace's summary does not fit its events: record again");
@@ -45,14 +62,14 @@ pub(crate) fn overview(reader: &mut Reader, places: &cli::Places) -> Result<Over
     let Tally { mut sizes, threads, phases } = tally;
     let tables = reader.tables();
     let names = Names::new(tables, places);
-    let sites = sites(&analysis, &tables.stacks, &names).list;
+    let sites = sites(&analysis.sites, &tables.stacks, &names).list;
     let about = |number: u32| {
         let known = tables.threads.iter().rfind(|thread| thread.number == number);
         known.cloned().unwrap_or(Thread { number, ..Thread::default() })
     };
     let mut threads: Vec<_> = (0..).map(about).zip(threads).collect();
     threads.sort_by_key(|(thread, done)| (std::cmp::Reverse(done.bytes), thread.number));
-    sizes.sort_by_key(|size| (std::cmp::Reverse(size.allocations), size.size));
+    sort_sizes(&mut sizes);
     Ok(Overview {
         command_line: trace::command_line(reader),
         start: reader.start().clone(),
@@ -62,5 +79,12 @@ pub(crate) fn overview(reader: &mut Reader, places: &cli::Places) -> Result<Over
         sites,
         phases,
         notes: names.notes,
+        processes: processes.all().to_vec(),
+        shown: vec![process.place],
     })
+}
+
+/// Sorts sizes, those that were requested most often first.
+fn sort_sizes(sizes: &mut [SizeUse]) {
+    sizes.sort_by_key(|size| (std::cmp::Reverse(size.allocations), size.size));
 }

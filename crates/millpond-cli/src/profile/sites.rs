@@ -6,10 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use foldhash::fast::FixedState;
-use millpond_trace::{
-    Stacks,
-    analysis::{Analysis, Site as Stack},
-};
+use millpond_trace::{Stacks, analysis::Site as Stack};
 
 use super::Usage;
 use crate::symbols::{Function, Names};
@@ -47,8 +44,8 @@ pub(crate) struct Sites {
 }
 
 /// Returns all sites.
-pub(crate) fn sites(analysis: &Analysis, stacks: &Stacks, names: &Names) -> Sites {
-    let mut search = Search::new(analysis, stacks, names);
+pub(crate) fn sites(used: &[Stack], stacks: &Stacks, names: &Names) -> Sites {
+    let mut search = Search::new(used, stacks, names);
     search.find_wrappers();
     let mut groups: HashMap<Option<u32>, Group, FixedState> = HashMap::default();
     for used in search.used() {
@@ -87,7 +84,8 @@ struct Group {
 }
 
 struct Search<'a> {
-    analysis: &'a Analysis,
+    /// Every stack that has events.
+    all: &'a [Stack],
     stacks: &'a Stacks,
     names: &'a Names,
     /// Whether each function, by its number, is skipped.
@@ -97,7 +95,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(analysis: &'a Analysis, stacks: &'a Stacks, names: &'a Names) -> Self {
+    fn new(all: &'a [Stack], stacks: &'a Stacks, names: &'a Names) -> Self {
         let mut numbers = HashMap::<&str, u32, FixedState>::default();
         let mut same_name = Vec::new();
         for function in names.functions() {
@@ -105,12 +103,12 @@ impl<'a> Search<'a> {
             same_name.push(*numbers.entry(&function.name).or_insert(fresh));
         }
         let skipped = names.functions().iter().map(allocates_for_others).collect();
-        Self { analysis, stacks, names, skipped, same_name }
+        Self { all, stacks, names, skipped, same_name }
     }
 
     /// Iterates over the stacks that allocated or resized.
     fn used(&self) -> impl Iterator<Item = &'a Stack> + use<'a> {
-        self.analysis.sites.iter().filter(|stack| calls(stack) > 0)
+        self.all.iter().filter(|stack| calls(stack) > 0)
     }
 
     /// Iterates over the functions in a stack, innermost first.

@@ -23,6 +23,15 @@ pub(crate) struct SizeUse {
     pub(crate) most_live: u64,
 }
 
+impl SizeUse {
+    /// Adds the use of the same size in another process. The most that is live at once is that of one of them.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.allocations += other.allocations;
+        self.live_blocks += other.live_blocks;
+        self.most_live = self.most_live.max(other.most_live);
+    }
+}
+
 /// What a thread did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ThreadUse {

@@ -13,7 +13,7 @@ mod recording;
 mod report;
 mod size;
 
-pub(crate) use recording::{Options, Recording, StackOptions, Trace, parse_frames};
+pub(crate) use recording::{Options, Recording, StackOptions, parse_frames};
 pub(crate) use report::{about, all as report};
 pub(crate) use size::parse_size;
 

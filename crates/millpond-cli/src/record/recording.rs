@@ -21,10 +21,10 @@ pub(crate) struct Options {
     pub(crate) force: bool,
     /// Max bytes to write to the directory for temporary files; by default, half of the free space there.
     pub(crate) max_size: Option<u64>,
-    /// The number or name of the process to keep; by default, the last program that the first process became.
+    /// The number or name of the processes to keep; by default, all.
     pub(crate) process: Option<String>,
-    /// Whether the traces of all other processes are kept too.
-    pub(crate) all: bool,
+    /// Whether only the largest of these is kept.
+    pub(crate) one: bool,
     /// Whether arguments of programs are left out of the traces.
     pub(crate) no_args: bool,
     /// The call stacks to record.
@@ -72,12 +72,15 @@ pub(crate) fn parse_frames(text: &str) -> Result<u32, String> {
 
 /// The result of a recording.
 pub(crate) struct Recording {
-    /// The trace of the chosen process first, if it has one, then those of other processes that are kept, in the order
-    /// of their start.
+    /// The file with the traces.
+    pub(crate) path: PathBuf,
+    /// Its length; 0 if it was not kept as a file.
+    pub(crate) bytes: u64,
+    /// The traces in it, the largest first.
     pub(crate) traces: Vec<Trace>,
     /// Processes whose traces are not kept.
     pub(crate) others: Vec<Other>,
-    /// Why the chosen process has no trace.
+    /// Why the process that was requested, or started, has no trace.
     pub(crate) error: Option<(PathBuf, RecordError)>,
     /// The program that was run, and how it ended.
     pub(crate) program: String,
@@ -96,12 +99,8 @@ pub(crate) struct Recording {
 
 /// One process image in a recording.
 pub(crate) struct Trace {
-    /// The file.
-    pub(crate) path: PathBuf,
-    /// Its length; 0 if it was not kept as a file.
+    /// The bytes that it takes in the file.
     pub(crate) bytes: u64,
-    /// Whether this is the process that was requested.
-    pub(crate) is_chosen: bool,
     /// The name of the program.
     pub(crate) name: String,
     /// The metadata at the start of the trace.
@@ -110,7 +109,7 @@ pub(crate) struct Trace {
     pub(crate) summary: Summary,
 }
 
-/// A process image whose trace is not kept.
+/// A process image that a report only mentions.
 pub(crate) struct Other {
     /// The name of the program.
     pub(crate) name: String,
@@ -120,6 +119,13 @@ pub(crate) struct Other {
     pub(crate) events: u64,
     /// CPU time that it used, in nanoseconds, as far as it is known.
     pub(crate) cpu_ns: u64,
+}
+
+impl From<&Trace> for Other {
+    fn from(trace: &Trace) -> Self {
+        let (name, summary) = (trace.name.clone(), &trace.summary);
+        Self { name, process: trace.start.process, events: summary.events, cpu_ns: summary.cpu_ns }
+    }
 }
 
 /// A program that was started without being recorded.
@@ -133,9 +139,14 @@ pub(crate) struct Escape {
 }
 
 impl Recording {
-    /// Returns the trace of the chosen process.
+    /// Returns the largest trace of those that were requested.
     pub(crate) fn chosen(&self) -> Option<&Trace> {
-        self.traces.first().filter(|trace| trace.is_chosen)
+        self.traces.first().filter(|_| self.error.is_none())
+    }
+
+    /// Returns whether there was only one process.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.traces.len() + self.others.len() == 1
     }
 
     /// Returns the signal that ended the program.
@@ -146,7 +157,7 @@ impl Recording {
         None
     }
 
-    /// Returns the exit code of the program, or 128 plus the signal that ended it, as in a shell; if the chosen process
+    /// Returns the exit code of the program, or 128 plus the signal that ended it, as in a shell; if the requested process
     /// could not be recorded, the code for a failure.
     pub(crate) fn exit_code(&self) -> ExitCode {
         if self.chosen().is_none() {

@@ -22,20 +22,13 @@ pub(crate) fn all(recording: &Recording) {
 
 fn lines(recording: &Recording) -> Vec<String> {
     let mut lines = Vec::new();
+    let file = recording.path.display();
     if let Some(trace) = recording.chosen() {
-        lines.push(format!("recorded {}", trace_line(trace)));
+        lines.push(format!("recorded {}: {file}{}", trace_line(trace), size(trace)));
         lines.extend(cost(trace));
         lines.extend(allocator(trace));
     }
-    let others = &recording.traces[usize::from(recording.chosen().is_some())..];
-    for trace in others.iter().take(TOLD) {
-        lines.push(format!("also {}", trace_line(trace)));
-    }
-    if others.len() > TOLD {
-        let more = counted((others.len() - TOLD) as u64, "more trace");
-        lines.push(format!("and {more} of other processes beside it"));
-    }
-    lines.extend(recording.traces.iter().filter_map(incomplete));
+    lines.extend(incomplete(recording));
     lines.extend(about(recording));
     lines
 }
@@ -51,6 +44,7 @@ pub(crate) fn about(recording: &Recording) -> Vec<String> {
         lines.push(format!("{} {error}", path.display()));
     }
     lines.extend(recording.chosen().and_then(own_arenas));
+    lines.extend(also(recording));
     lines.extend(others(recording));
     if recording.failed > 0 {
         lines.push(format!(
@@ -73,30 +67,62 @@ pub(crate) fn about(recording: &Recording) -> Vec<String> {
     lines
 }
 
-/// Describes what is wrong with a trace.
-fn incomplete(trace: &Trace) -> Option<String> {
-    let reason = &trace.summary.stopped;
-    let path = trace.path.display();
-    (!reason.is_empty()).then(|| format!("{path} is not complete: recording stopped because {reason}"))
+/// Describes what is wrong with traces.
+fn incomplete(recording: &Recording) -> Vec<String> {
+    let traces = recording.traces.iter().filter(|trace| !trace.summary.stopped.is_empty());
+    let line = |trace: &Trace| {
+        let (path, reason) = (recording.path.display(), &trace.summary.stopped);
+        let process = format!("{} (process {}) in ", trace.name, trace.start.process);
+        let process = if recording.traces.len() > 1 { &*process } else { "" };
+        format!("{process}{path} is not complete: recording stopped because {reason}")
+    };
+    let mut lines: Vec<_> = traces.clone().take(TOLD).map(line).collect();
+    let more = traces.count() - lines.len();
+    if more > 0 {
+        lines.push(format!("and {} not complete", counted(more as u64, "more process")));
+    }
+    lines
 }
 
 fn trace_line(trace: &Trace) -> String {
     let summary = &trace.summary;
-    let mut text = format!(
-        "{} ({}) of {}, process {}, {}, {}: {}",
+    format!(
+        "{} ({}) of {}, process {}, {}, {}",
         counted(summary.events, "event"),
         counted(summary.allocations, "allocation"),
         trace.name,
         trace.start.process,
         counted(summary.threads.into(), "thread"),
         time(summary.wall_ns as f64),
-        trace.path.display(),
-    );
-    if trace.bytes > 0 {
-        let each = trace.bytes as f64 / summary.events.max(1) as f64;
-        text += &format!(", {}, {each:.1} bytes per event", bytes(trace.bytes as f64));
+    )
+}
+
+/// Describes how much room a trace takes.
+fn size(trace: &Trace) -> String {
+    let each = trace.bytes as f64 / trace.summary.events.max(1) as f64;
+    format!(", {}, {each:.1} bytes per event", bytes(trace.bytes as f64))
+}
+
+/// Lists the other processes in the file, in one line.
+fn also(recording: &Recording) -> Option<String> {
+    let others = match recording.chosen() {
+        Some(_) => recording.traces.get(1..)?,
+        None => &recording.traces,
+    };
+    let others: Vec<_> = others.iter().map(Other::from).collect();
+    if others.is_empty() {
+        return None;
     }
-    text
+    let size = if recording.bytes > 0 {
+        format!(", {} in all", bytes(recording.bytes as f64))
+    } else {
+        String::new()
+    };
+    let file = recording.path.display();
+    let groups = groups(&others);
+    let hint = "`millpond show` lists them, and --process selects one by its name or number";
+    let busiest = busiest(recording.chosen(), &groups);
+    Some(format!("{} also in {file}{size}: {}; {hint}{busiest}", total(&others), list(&groups)))
 }
 
 /// Names the allocator that served the program, if it is not that of glibc.
@@ -148,7 +174,7 @@ fn own_arenas(trace: &Trace) -> Option<String> {
     })
 }
 
-/// Processes of the same name that were not kept.
+/// Processes of the same name.
 struct Group<'a> {
     name: &'a str,
     processes: u64,
@@ -158,7 +184,7 @@ struct Group<'a> {
     process: u32,
 }
 
-/// Groups the processes that were not kept by name, those with the most events first.
+/// Groups processes by name, those with the most events first.
 fn groups(others: &[Other]) -> Vec<Group<'_>> {
     let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
     for Other { name, process, events, cpu_ns } in others {
@@ -179,19 +205,21 @@ fn others(recording: &Recording) -> Option<String> {
         return None;
     }
     let groups = groups(&recording.others);
+    let hint = "--process selects one by its name or number";
+    let busiest = busiest(recording.chosen(), &groups);
+    Some(format!("{} not kept: {}; {hint}{busiest}", total(&recording.others), list(&groups)))
+}
+
+/// Counts processes and their events.
+fn total(others: &[Other]) -> String {
+    let events = others.iter().map(|other| other.events).sum();
+    format!("{} with {}", counted(others.len() as u64, "other process"), counted(events, "event"))
+}
+
+/// Lists the first groups.
+fn list(groups: &[Group<'_>]) -> String {
     let named: Vec<_> = groups.iter().take(TOLD).map(group_line).collect();
-    let more = if groups.len() > TOLD { ", ..." } else { "" };
-    let mut text = format!(
-        "{} with {} not kept: {}{more}; --process selects one by its name or number",
-        counted(recording.others.len() as u64, "other process"),
-        counted(recording.others.iter().map(|other| other.events).sum(), "event"),
-        named.join(", ")
-    );
-    if let Some(busiest) = recording.chosen().and_then(|chosen| busiest(chosen, &groups)) {
-        let name = busiest.name;
-        text += &format!(". Most of the CPU time went into {name}: to see that, use --process {name}");
-    }
-    Some(text)
+    named.join(", ") + if groups.len() > TOLD { ", ..." } else { "" }
 }
 
 fn group_line(group: &Group<'_>) -> String {
@@ -202,11 +230,21 @@ fn group_line(group: &Group<'_>) -> String {
     }
 }
 
-/// Lists processes that used most of the CPU time, if the chosen one used hardly any.
-fn busiest<'a>(chosen: &Trace, groups: &'a [Group<'a>]) -> Option<&'a Group<'a>> {
-    let busiest = groups.iter().max_by_key(|group| group.cpu_ns)?;
-    let much = busiest.cpu_ns > WORTH_MENTION && busiest.cpu_ns > 4 * chosen.summary.cpu_ns;
-    (much && busiest.name != chosen.name).then_some(busiest)
+/// Names the processes that used most of the CPU time, if the chosen one used hardly any.
+fn busiest(chosen: Option<&Trace>, groups: &[Group<'_>]) -> String {
+    let busiest = groups.iter().max_by_key(|group| group.cpu_ns);
+    let is_much = |chosen: &Trace, busiest: &Group<'_>| {
+        busiest.cpu_ns > WORTH_MENTION
+            && busiest.cpu_ns > 4 * chosen.summary.cpu_ns
+            && busiest.name != chosen.name
+    };
+    match (chosen, busiest) {
+        (Some(chosen), Some(busiest)) if is_much(chosen, busiest) => {
+            let name = busiest.name;
+            format!(". Most of the CPU time went into {name}: to see that, use --process {name}")
+        }
+        _ => String::new(),
+    }
 }
 
 /// Lists the first escaped programs, one line each.

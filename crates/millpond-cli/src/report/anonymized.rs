@@ -10,11 +10,12 @@ use crate::{
 
 /// Returns the report.
 pub(crate) fn text(report: &Report, output: &Path) -> String {
-    let Report { replaced, kept, searched, patterns } = report;
+    let Report { processes, replaced, kept, searched, patterns } = report;
     let mut text = format!(
-        "{}: {} replaced by hashes with a key that is not kept, or left out\n\
+        "{}: {}, {} replaced by hashes with a key that is not kept, or left out\n\
          searched {} for {} and parts of texts: none is left\n",
         output.display(),
+        counted(*processes as u64, "process"),
         counted(*replaced as u64, "text"),
         bytes(*searched as f64),
         counted(*patterns as u64, "text"),

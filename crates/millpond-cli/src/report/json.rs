@@ -248,15 +248,20 @@ pub(crate) fn trace<'a>(
         threads: summary.threads,
         cpu_ns: (summary.cpu_ns > 0).then_some(summary.cpu_ns),
         wall_ns: summary.wall_ns,
-        ending: match summary.ending {
-            Ending::Exited => "exited",
-            Ending::Cut => "cut",
-            Ending::Full => "full",
-            Ending::Stopped => "stopped",
-        },
+        ending: ending(summary.ending),
         stopped: (!summary.stopped.is_empty()).then_some(summary.stopped.as_str()),
         allocator: (!summary.allocator.is_empty()).then_some(summary.allocator.as_str()),
         served_by: (!summary.served_by.is_empty()).then_some(summary.served_by.as_str()),
+    }
+}
+
+/// Returns the word for how a recording ended.
+pub(super) fn ending(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Exited => "exited",
+        Ending::Cut => "cut",
+        Ending::Full => "full",
+        Ending::Stopped => "stopped",
     }
 }
 

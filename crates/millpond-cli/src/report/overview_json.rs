@@ -2,21 +2,42 @@
 
 use serde::Serialize;
 
-use super::json::{Trace, VERSION, lines, trace};
+use super::json::{Trace, VERSION, ending, lines, trace};
 use crate::{
     profile::{Lifetime, Overview, Phase, Site, SizeUse, ThreadUse},
     symbols::Function,
+    trace::Process,
 };
 
 #[derive(Serialize)]
 struct Report<'a> {
     version: u32,
     trace: Trace<'a>,
+    processes: Vec<Member<'a>>,
     by_thread: Vec<Thread<'a>>,
     by_size: Vec<Size>,
     by_site: Vec<Place<'a>>,
     by_phase: Vec<Part<'a>>,
     notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Member<'a> {
+    place: usize,
+    shown: bool,
+    name: &'a str,
+    command_line: &'a str,
+    process: Option<u32>,
+    parent: Option<u32>,
+    unix_ns: Option<u64>,
+    wall_ns: u64,
+    cpu_ns: Option<u64>,
+    events: u64,
+    allocations: u64,
+    peak_bytes: u64,
+    ending: &'static str,
+    exit_status: Option<u64>,
+    trace_bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -78,17 +99,38 @@ struct Part<'a> {
 
 /// Returns the report as JSON.
 pub(crate) fn overview(overview: &Overview) -> serde_json::Result<String> {
-    let Overview { start, summary, threads, sizes, sites, phases, notes, .. } = overview;
+    let Overview { start, summary, threads, sizes, sites, phases, notes, processes, shown, .. } = overview;
     let foreign: u64 = threads.iter().map(|(_, done)| done.foreign).sum();
     lines(&Report {
         version: VERSION,
         trace: trace(start, summary, foreign),
+        processes: processes.iter().map(|process| member(process, shown)).collect(),
         by_thread: threads.iter().map(|(about, done)| thread(about, done)).collect(),
         by_size: sizes.iter().map(size).collect(),
         by_site: sites.iter().map(|site| place(site, summary.wall_ns)).collect(),
         by_phase: phases.iter().map(part).collect(),
         notes,
     })
+}
+
+fn member<'a>(process: &'a Process, shown: &[usize]) -> Member<'a> {
+    Member {
+        place: process.place,
+        shown: shown.contains(&process.place),
+        name: &process.name,
+        command_line: &process.command_line,
+        process: (process.process > 0).then_some(process.process),
+        parent: (process.process > 0).then_some(process.parent),
+        unix_ns: (process.unix_ns > 0).then_some(process.unix_ns),
+        wall_ns: process.wall_ns,
+        cpu_ns: (process.cpu_ns > 0).then_some(process.cpu_ns),
+        events: process.events,
+        allocations: process.allocations,
+        peak_bytes: process.peak_bytes,
+        ending: ending(process.ending),
+        exit_status: process.status,
+        trace_bytes: process.bytes,
+    }
 }
 
 fn known(text: &str) -> Option<&str> {

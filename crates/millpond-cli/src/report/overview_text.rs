@@ -1,52 +1,105 @@
 //! The use of memory as text: the ten largest of everything.
 
-use millpond_trace::Summary;
+use std::fmt::Write as _;
+
+use millpond_trace::{Ending, Summary};
 
 use super::{
-    about::{self, BOLD},
+    about::{self, BOLD, shortened},
     frames, table,
 };
 use crate::{
     profile::{Lifetime, Overview, Phase, Site, SizeUse, ThreadUse, Usage},
-    trace,
+    trace::{self, Process},
     units::{self, bytes, count, counted, percent},
 };
 
 /// How many lines of each kind are shown.
 const MOST: usize = 10;
+/// Max characters of the command line of a process.
+const COMMAND: usize = 50;
 
 /// Returns the report.
 pub(crate) fn overview(overview: &Overview) -> String {
-    let Overview { start, summary, threads, sizes, sites, phases, notes, .. } = overview;
-    let wall = units::time(summary.wall_ns as f64);
-    let process = match start.process {
-        // Left out of an anonymized trace.
-        0 => format!("recorded for {wall}"),
-        process => format!("process {process}, child of {}; recorded for {wall}", start.parent),
-    };
-    let mut sections = vec![about::recording(&overview.command_line, summary, Some(process))];
-    let headings = ["thread", "allocations", "bytes", "frees", "of other threads' blocks"];
-    sections.push(titled("Threads, by bytes", threads, |list| {
-        table::render(&headings, list.iter().map(thread).collect())
-    }));
+    let Overview { summary, threads, sizes, sites, phases, notes, processes, .. } = overview;
+    let mut sections = vec![head(overview)];
+    if processes.len() > 1 {
+        let headings = ["process", "number", "events", "most live", "CPU time", "end"];
+        sections.push(titled("Processes, by events", processes, |list| {
+            table::render(&headings, list.iter().map(process).collect())
+        }));
+    }
+    if overview.shown.len() == 1 {
+        let headings = ["thread", "allocations", "bytes", "frees", "of other threads' blocks"];
+        sections.push(titled("Threads, by bytes", threads, |list| {
+            table::render(&headings, list.iter().map(thread).collect())
+        }));
+    }
     let left = if summary.ending.is_complete() { "never freed" } else { "not yet freed" };
-    let headings = ["size", "allocations", "share", "bytes", "most live", left];
+    let headings = ["size", "allocations", "share", "bytes", most_live(overview), left];
     sections.push(titled("Sizes, by allocations", sizes, |list| {
         table::render(&headings, list.iter().map(|size| self::size(size, summary.allocations)).collect())
     }));
     sections.push(titled("Call sites, by bytes", sites, |list| {
         list.iter().zip(1..).map(|(site, number)| self::site(number, site, summary)).collect()
     }));
-    let headings = ["from", "to", "allocations", "bytes", "frees", "most live", "live at the end"];
-    let has_marks = phases.iter().any(|phase| !phase.name.is_empty());
-    let title = if has_marks { "Phases, from mark to mark" } else { "Phases, tenths of the recording" };
-    sections.push(titled(title, phases, |list| table::render(&headings, list.iter().map(phase).collect())));
+    if overview.shown.len() == 1 {
+        let headings = ["from", "to", "allocations", "bytes", "frees", "most live", "live at the end"];
+        let has_marks = phases.iter().any(|phase| !phase.name.is_empty());
+        let title = if has_marks { "Phases, from mark to mark" } else { "Phases, tenths of the recording" };
+        sections
+            .push(titled(title, phases, |list| table::render(&headings, list.iter().map(phase).collect())));
+    }
     if !notes.is_empty() {
         sections.push(titled("Names that are missing", notes, |list| {
             list.iter().map(|note| format!("  {}\n", trace::printable(note))).collect()
         }));
     }
     sections.join("\n")
+}
+
+/// Describes what was recorded.
+fn head(overview: &Overview) -> String {
+    let Overview { start, summary, processes, shown, .. } = overview;
+    let wall = units::time(summary.wall_ns as f64);
+    let mut line = match (&shown[..], start.process) {
+        ([_], 0) => format!("recorded for {wall}"), // an anonymized trace
+        ([_], process) => format!("process {process}, child of {}; recorded for {wall}", start.parent),
+        _ => format!("the longest recorded for {wall}; the peak is that of one process"),
+    };
+    if processes.len() > shown.len() {
+        let _ = write!(line, "; {} in the file", counted(processes.len() as u64, "process"));
+    }
+    about::recording(&overview.command_line, summary, Some(line))
+}
+
+/// Returns the heading for the most blocks that were live at once.
+fn most_live(overview: &Overview) -> &'static str {
+    if overview.shown.len() == 1 { "most live" } else { "most live in one" }
+}
+
+fn process(process: &Process) -> Vec<String> {
+    let known = |number: u64, text: String| if number > 0 { text } else { "?".into() };
+    let Process { place, command_line, .. } = process;
+    vec![
+        format!("@{place} {}", shortened(command_line, COMMAND)),
+        known(process.process.into(), process.process.to_string()),
+        count(process.events),
+        bytes(process.peak_bytes as f64),
+        known(process.cpu_ns, units::time(process.cpu_ns as f64)),
+        end(process),
+    ]
+}
+
+/// Describes how a process ended: by its exit status, if that is known.
+fn end(process: &Process) -> String {
+    match (process.status, process.ending) {
+        (Some(status), _) if status & 0x7f == 0 => format!("exit {}", status >> 8 & 0xff),
+        (Some(status), _) => format!("signal {}", status & 0x7f),
+        (None, Ending::Exited) => "exited".into(),
+        (None, Ending::Cut) => "killed or _exit".into(),
+        (None, Ending::Full | Ending::Stopped) => "not recorded".into(),
+    }
 }
 
 /// Formats the first ten under a title that says how many there are.

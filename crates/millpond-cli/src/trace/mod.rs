@@ -1,22 +1,32 @@
 //! Traces, in the form that the rest of the program needs: opened, counted, converted to steps.
 
 mod histogram;
+mod processes;
 mod step;
 mod threads;
 
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
-use millpond_trace::Reader;
+use millpond_trace::{Archive, Reader};
 
 pub(crate) use histogram::{Count, Histogram};
+pub(crate) use processes::{Process, Processes};
 pub(crate) use step::{Kind, Request, Step};
 
 /// The trace that `millpond` replays if it is run without arguments: jq, recorded as described in `assets/README.md`.
 static BUNDLED: &[u8] = include_bytes!("../../assets/jq.mpt");
 
-/// Opens a trace file.
-pub(crate) fn open(path: &Path) -> Result<Reader> {
+/// Opens the trace of a process in a file: the one that is meant, or else the largest. Says which, if there are several.
+pub(crate) fn open(path: &Path, process: Option<&str>) -> Result<Reader> {
+    let processes = processes(path)?;
+    let process = processes.one(process)?;
+    processes.note(process);
+    processes.reader(process)
+}
+
+/// Opens a file with any number of traces.
+pub(crate) fn processes(path: &Path) -> Result<Processes> {
     let name = path.display();
     ensure!(
         path != Path::new("-"),
@@ -27,7 +37,7 @@ pub(crate) fn open(path: &Path) -> Result<Reader> {
     if !about.is_file() {
         bail!("{name} is not a regular file, and a trace is read several times: save it to a file first");
     }
-    Reader::open(path).with_context(|| format!("cannot read {name}"))
+    Processes::new(path, Archive::open(path).with_context(|| format!("cannot read {name}"))?)
 }
 
 /// Opens the bundled trace.

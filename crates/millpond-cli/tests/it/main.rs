@@ -2,6 +2,7 @@
 
 mod advice;
 mod anonymize;
+mod archive;
 mod export;
 mod json;
 mod pasted;

@@ -10,6 +10,7 @@ mod heat;
 mod site;
 mod threads;
 mod timeline;
+mod union;
 
 use crate::file::{Reader, TraceError};
 
@@ -19,6 +20,7 @@ pub use self::{
     site::{CHECKPOINTS, LIFETIMES_EVENTS, LIFETIMES_NS, Site},
     threads::{Flow, Flows},
     timeline::{BINS, Bin, Timeline},
+    union::Union,
 };
 use analyzer::Analyzer;
 

@@ -66,6 +66,29 @@ impl Site {
             .then(|| (end - half) / (wall_ns as f64 / 2e9))
     }
 
+    /// Adds the figures of a site in another trace.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.allocations += other.allocations;
+        self.resizes += other.resizes;
+        self.frees += other.frees;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.live_blocks = self.live_blocks.saturating_add(other.live_blocks);
+        self.live_bytes = self.live_bytes.saturating_add(other.live_bytes);
+        self.max_live_bytes = self.max_live_bytes.max(other.max_live_bytes);
+        self.peak_blocks = self.peak_blocks.saturating_add(other.peak_blocks);
+        self.peak_bytes = self.peak_bytes.saturating_add(other.peak_bytes);
+        self.temporaries += other.temporaries;
+        self.remote_frees += other.remote_frees;
+        self.sizes = (self.sizes.0.min(other.sizes.0), self.sizes.1.max(other.sizes.1));
+        self.copied = self.copied.saturating_add(other.copied);
+        let add = |sum: &mut u32, count: &u32| *sum = sum.saturating_add(*count);
+        self.lifetimes_ns.iter_mut().zip(&other.lifetimes_ns).for_each(|(sum, count)| add(sum, count));
+        self.lifetimes_events
+            .iter_mut()
+            .zip(&other.lifetimes_events)
+            .for_each(|(sum, count)| add(sum, count));
+    }
+
     /// Returns the number of its blocks that were freed.
     pub fn freed(&self) -> u64 {
         self.allocations - u64::from(self.live_blocks)

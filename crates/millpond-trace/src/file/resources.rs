@@ -16,17 +16,20 @@ pub struct Resources {
     pub page_faults: Option<u64>,
     /// Nanoseconds of CPU time in the operating system.
     pub system_ns: Option<u64>,
+    /// The exit status, as `waitpid` returns it.
+    pub exit_status: Option<u64>,
 }
 
 impl Resources {
     /// Returns the values in the order of their keys: 1, 2, 3 ….
-    fn facts(&mut self) -> [&mut Option<u64>; 5] {
+    fn facts(&mut self) -> [&mut Option<u64>; 6] {
         [
             &mut self.recording_ns,
             &mut self.anonymous_first,
             &mut self.anonymous_most,
             &mut self.page_faults,
             &mut self.system_ns,
+            &mut self.exit_status,
         ]
     }
 

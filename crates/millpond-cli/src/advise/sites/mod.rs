@@ -65,7 +65,7 @@ pub(crate) fn advise(reader: &mut Reader, places: &cli::Places) -> Result<SiteAd
     let (progress, all) = (Progress::new("reading the trace"), reader.summary().events);
     let analysis = Analysis::read_with(reader, |done| progress.at(done, 2 * all))?;
     let names = Names::new(reader.tables(), places);
-    let found = profile::sites(&analysis, &reader.tables().stacks, &names);
+    let found = profile::sites(&analysis.sites, &reader.tables().stacks, &names);
     let measured =
         survey::measure(reader, &found.of_stack, found.list.len(), |done| progress.at(all + done, 2 * all))?;
     drop(progress);

@@ -1,6 +1,6 @@
 //! `millpond try`: records, replays and advises in one command.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
 
@@ -8,7 +8,7 @@ use crate::{
     analysis::{self, Study},
     cli,
     estimate::Estimate,
-    record::{self, Recording, StackOptions, Trace},
+    record::{self, Recording, StackOptions},
     report, terminal, trace,
 };
 
@@ -29,11 +29,11 @@ pub(crate) fn run(arguments: cli::Try) -> Result<ExitCode> {
     let stacks = if output.is_some() { StackOptions::default() } else { StackOptions::callers() };
     let options = record::Options {
         command,
-        output: path,
+        output: path.clone(),
         force,
         max_size: None,
         process,
-        all: false,
+        one: output.is_none(),
         no_args,
         stacks,
     };
@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: cli::Try) -> Result<ExitCode> {
     } else if let Some(reason) = analysis::incomplete(summary) {
         terminal::eprint(&format!("no verdict: {reason}"));
     } else {
-        judge(judged, settings, cost, scratch)?;
+        judge(&path, settings, cost, scratch)?;
     }
     Ok(recording.exit_code())
 }
@@ -73,12 +73,13 @@ fn record_and_compare(options: &record::Options, _: u32) -> Result<(Recording, O
 
 /// Replays a trace and reports the results, separated from the program's output by a line.
 fn judge(
-    judged: &Trace,
+    path: &Path,
     settings: cli::Settings,
     cost: Option<Estimate>,
     scratch: tempfile::TempDir,
 ) -> Result<()> {
-    let mut reader = trace::open(&judged.path)?;
+    let processes = trace::processes(path)?;
+    let mut reader = processes.reader(processes.one(None)?)?;
     // The open file is all that is needed, so no file is left behind, even if the replay is interrupted.
     drop(scratch);
     let settings = cli::Settings { baseline: settings.baseline.trusted(), ..settings };
@@ -94,14 +95,16 @@ fn judge(
 /// Reports what is judged, what was not recorded, and where the trace is.
 fn notes(recording: &Recording, kept: bool) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(judged) = recording.chosen().filter(|_| !recording.others.is_empty()) {
-        lines.push(format!("this report is about {} (process {})", judged.name, judged.start.process));
+    if let Some(judged) = recording.chosen().filter(|_| !recording.is_alone()) {
+        let process = judged.start.process;
+        lines.push(format!(
+            "this report is about {} (process {process}), which has the most events",
+            judged.name
+        ));
     }
     lines.extend(record::about(recording));
-    if kept {
-        lines.extend(
-            recording.traces.iter().map(|trace| format!("the trace is kept in {}", trace.path.display())),
-        );
+    if kept && !recording.traces.is_empty() {
+        lines.push(format!("the trace is kept in {}", recording.path.display()));
     }
     lines
 }

@@ -45,7 +45,7 @@ pub(super) fn record(options: &record::Options, runs: u32) -> Result<(Recording,
                 force: true,
                 max_size: options.max_size,
                 process: options.process.clone(),
-                all: false,
+                one: true,
                 no_args: options.no_args,
                 stacks: options.stacks,
             };
@@ -55,8 +55,7 @@ pub(super) fn record(options: &record::Options, runs: u32) -> Result<(Recording,
         }
         drop(muted);
     }
-    let cost =
-        first.chosen().map(|judged| cost(judged.summary.cpu_ns as f64, !first.others.is_empty(), &pairs));
+    let cost = first.chosen().map(|judged| cost(judged.summary.cpu_ns as f64, !first.is_alone(), &pairs));
     Ok((first, cost))
 }
 

@@ -1,57 +1,61 @@
 //! Makes traces from the files that the recorder left.
 
-use std::{fs, path::PathBuf, process::ExitStatus, sync::atomic::Ordering::Relaxed};
+use std::{cmp::Reverse, fs, path::PathBuf, process::ExitStatus, sync::atomic::Ordering::Relaxed};
 
 use anyhow::{Context, Result, bail};
-use millpond_trace::raw::{Control, Reserve, StreamReader};
+use millpond_trace::{
+    ArchiveWriter,
+    raw::{Control, Reserve},
+};
 
 use super::{
     about::Outside,
     clock::Clock,
-    convert::{Facts, convert, start},
+    convert::{BuildIds, Facts, convert, start},
     escapes,
     image::Image,
-    inspect,
     launch::{self, Run},
     merge::Merge,
     program::Program,
     scratch::Scratch,
-    stopped,
+    select, stopped,
 };
 use crate::{
-    output::{self, Output, beside},
+    output::Output,
     record::{
         error::RecordError,
-        recording::{Escape, Options, Other, Recording, Trace},
+        recording::{Escape, Options, Recording, Trace},
         report,
     },
+    terminal::Progress,
 };
 
 /// All process images of a finished recording.
 pub(super) struct Collection {
-    images: Vec<Image>,
+    pub(super) images: Vec<Image>,
     /// The process that was started.
-    process: u32,
-    failed: usize,
-    sandboxed: usize,
-    escaped: Vec<Escape>,
+    pub(super) process: u32,
+    pub(super) failed: usize,
+    pub(super) sandboxed: usize,
+    pub(super) escaped: Vec<Escape>,
     compared: [u64; 2],
     clock: Clock,
     outside: Outside,
-    limit: u64,
-    status: ExitStatus,
+    pub(super) limit: u64,
+    /// How that process ended; `None` if `millpond` did not wait for it.
+    status: Option<ExitStatus>,
 }
 
 impl Collection {
     /// Ends the recording: what a process does that still runs is not recorded from here on.
     pub(super) fn new(scratch: &Scratch, run: &Run) -> Result<Self> {
-        Self::of(scratch, &scratch.stop()?, run.process, Clock::new(run.begin, &run.end), run.status)
+        Self::of(scratch, &scratch.stop()?, run.process, Clock::new(run.begin, &run.end), Some(run.status))
     }
 
     /// Ends a recording that `millpond` itself could not end. How the program ended is not known.
     pub(super) fn recover(scratch: &Scratch) -> Result<Self> {
         let control = scratch.stop()?;
-        Self::of(scratch, &control, control.first.load(Relaxed), Clock::of(&control), ExitStatus::default())
+        Self::of(scratch, &control, control.first.load(Relaxed), Clock::of(&control), None)
     }
 
     fn of(
@@ -59,7 +63,7 @@ impl Collection {
         control: &Control,
         process: u32,
         clock: Clock,
-        status: ExitStatus,
+        status: Option<ExitStatus>,
     ) -> Result<Self> {
         let execs = scratch.execs(control);
         let count = control.processes.load(Relaxed);
@@ -71,7 +75,7 @@ impl Collection {
             process,
             failed,
             sandboxed,
-            escaped: escapes::find(&execs, &images, &why_no_files(failed, sandboxed)),
+            escaped: escapes::find(&execs, &images, &select::why_no_files(failed, sandboxed)),
             images,
             clock,
             outside: Outside::read(scratch.path()),
@@ -88,8 +92,7 @@ impl Collection {
         Some(Program { name: image.name().into(), binary: path.clone(), path })
     }
 
-    /// Writes the trace of the chosen process to `output`, and those of other processes beside it if they are to be
-    /// kept.
+    /// Writes the traces of all processes, or of those that are requested, to `output`, the largest first.
     pub(super) fn recording(
         mut self,
         output: Output,
@@ -99,35 +102,20 @@ impl Collection {
         if options.no_args {
             self.images.iter_mut().for_each(|image| image.arguments.truncate(1));
         }
-        let chosen = self.choose(options.process.as_deref());
-        let error = chosen.is_none().then(|| self.why_nothing(program, options.process.as_deref()));
-        // If the name given matches no process, all traces are kept.
-        let all = options.all || matches!(error, Some((_, RecordError::NoSuchProcess(_))));
-        let main = output.path().to_owned();
-        let (mut traces, mut others) = (Vec::new(), Vec::new());
-        match chosen {
-            Some(at) => traces.push(self.trace(&self.images[at], output, true)?),
-            None => drop(output),
-        }
-        for (at, image) in self.images.iter().enumerate().filter(|&(at, _)| Some(at) != chosen) {
-            let interrupted = launch::interrupted().is_some();
-            let Some(events) = Merge::new(image.streams()?)?.some() else { continue };
-            if all && !interrupted && !output::is_standard_output(&main) {
-                let path = beside(&main, image.process(), &image.name(), |path| {
-                    traces.iter().any(|trace: &Trace| trace.path == path) || !options.force && path.exists()
-                });
-                traces.push(self.trace(&self.images[at], Output::create(&path, options.force)?, false)?);
-            } else {
-                let (name, process, cpu_ns) = (image.name(), image.process(), image.cpu_ns());
-                others.push(Other { name, process, events: events.count()?, cpu_ns });
-            }
-        }
+        let error = self.obstacle(program, options.process.as_deref());
+        let (chosen, left) = self.chosen(options, error.is_some())?;
+        let path = output.path().to_owned();
+        let (traces, bytes) =
+            self.write(&chosen, output).with_context(|| format!("cannot write {}", path.display()))?;
+        let others = self.others(chosen[traces.len()..].iter().chain(&left))?;
         let recording = Recording {
+            path,
+            bytes,
             traces,
             others,
             error,
             program: program.name.to_string_lossy().into_owned(),
-            status: self.status,
+            status: self.status.unwrap_or_default(),
             interrupted: launch::interrupted(),
             failed: self.failed,
             sandboxed: self.sandboxed,
@@ -135,6 +123,7 @@ impl Collection {
             compared: self.compared,
         };
         match (&recording.traces[..], &recording.error) {
+            ([], Some((_, RecordError::NoSuchProcess(_)))) => Ok(recording),
             ([], Some((path, error))) => {
                 let hint = self.hint(&recording.others);
                 let ended = recording.signal().map(|signal| report::ended_by(&recording.program, signal));
@@ -145,95 +134,43 @@ impl Collection {
         }
     }
 
-    /// Returns the process to keep. Without a name, it is the last image of the process that was started: earlier
-    /// images are what led to it, such as `env`, or a shell that was replaced by its last command. `None` if no process
-    /// has the name, or if that process became a program that was not recorded.
-    fn choose(&self, wanted: Option<&str>) -> Option<usize> {
-        let images = self.images.iter().enumerate();
-        if let Some(name) = wanted {
-            let records = |image: &Image| {
-                image.streams().map_or(0, |streams| streams.iter().map(StreamReader::records).sum::<u64>())
+    /// Writes the traces of these images, which are in this order; returns them, the largest first, and the bytes of the
+    /// file, which is only made if there are any. After a signal, those that follow are left out.
+    fn write(&self, images: &[&Image], output: Output) -> Result<(Vec<Trace>, u64)> {
+        let mut archive = ArchiveWriter::new(output);
+        let (progress, build_ids) = (Progress::new("writing the traces"), BuildIds::default());
+        let all = images.iter().map(|image| image.records()).sum::<Result<u64>>()?;
+        let (mut traces, mut done) = (Vec::new(), 0);
+        for image in images {
+            if !traces.is_empty() && launch::interrupted().is_some() {
+                break;
+            }
+            let facts = Facts {
+                image,
+                clock: &self.clock,
+                outside: &self.outside,
+                stopped: stopped::reason(&image.header, self.limit),
+                status: self.status.filter(|_| self.is_last_of_first(image)),
+                build_ids: &build_ids,
+                progress: &|count| progress.at(done + count, all),
             };
-            let named = images.filter(|(_, image)| image.is_called(name));
-            return named.max_by_key(|(at, image)| (records(image), *at)).map(|(at, _)| at);
+            let summary = convert(facts, Merge::new(image.streams()?)?, archive.begin())?;
+            let (name, start) = (image.name(), start(image, &self.clock));
+            traces.push(Trace { bytes: archive.length(), name, start, summary });
+            done += image.records()?;
         }
-        if self.escaped.iter().any(|escape| escape.process == Some(self.process)) {
-            return None;
+        if traces.is_empty() {
+            return Ok((traces, 0));
         }
-        let (at, image) = images.rev().find(|(_, image)| image.process() == self.process)?;
-        let empty = image
-            .streams()
-            .ok()
-            .and_then(|streams| Merge::new(streams).ok())
-            .is_some_and(|all| all.is_empty());
-        // Having no events can be legitimate, but not in these cases.
-        let hidden = image.header.stopped.load(Relaxed) != 0 || inspect::allocator(image, 0).is_some();
-        (!empty || !hidden).then_some(at)
-    }
-
-    /// Writes the trace of an image.
-    fn trace(&self, image: &Image, mut output: Output, is_chosen: bool) -> Result<Trace> {
-        let events = Merge::new(image.streams()?)?;
-        let what = format!("cannot write {}", output.path().display());
-        let stopped = stopped::reason(&image.header, self.limit);
-        let facts = Facts { image, clock: &self.clock, outside: &self.outside, stopped };
-        let summary = convert(facts, events, &mut output).context(what)?;
-        let path = output.finish()?;
+        traces.sort_by_key(|trace| Reverse(trace.summary.events));
+        let path = archive.finish()?.finish()?;
         let file = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
-        let bytes = file.map_or(0, |file| file.len());
-        let (name, start) = (image.name(), start(image, &self.clock));
-        Ok(Trace { path, bytes, is_chosen, name, start, summary })
+        Ok((traces, file.map_or(0, |file| file.len())))
     }
 
-    /// Explains why the chosen process has no trace.
-    fn why_nothing(&self, program: &Program, wanted: Option<&str>) -> (PathBuf, RecordError) {
-        if let Some(name) = wanted {
-            let mut names: Vec<_> = self.images.iter().map(Image::name).collect();
-            names.sort();
-            names.dedup();
-            return (PathBuf::from(name), RecordError::NoSuchProcess(names.join(", ")));
-        }
-        let path = &program.binary;
-        if let Some(escape) = self.escaped.iter().find(|escape| escape.process == Some(self.process)) {
-            let became = RecordError::Became(escape.program.clone(), Box::new(escape.error.clone()));
-            return (path.clone(), became);
-        }
-        (path.clone(), self.why_no_events())
+    /// Returns whether an image is the last of the process that was started.
+    fn is_last_of_first(&self, image: &Image) -> bool {
+        let last = self.images.iter().rev().find(|image| image.process() == self.process);
+        last.is_some_and(|last| last.number == image.number)
     }
-
-    /// Returns the processes that could be recorded instead, by name.
-    fn hint(&self, others: &[Other]) -> String {
-        let others = others.iter().filter(|other| other.process != self.process);
-        others.max_by_key(|other| other.events).map_or_else(String::new, |most| {
-            let name = &most.name;
-            format!("; it started {name}, which --process {name} picks when it is recorded again")
-        })
-    }
-
-    /// Explains why the started process, which became no other program, has no events.
-    fn why_no_events(&self) -> RecordError {
-        let own = self.images.iter().rev().find(|image| image.process() == self.process);
-        match own {
-            None => why_no_files(self.failed, self.sandboxed),
-            Some(image) => match stopped::reason(&image.header, self.limit) {
-                Some((_, reason)) => RecordError::Failed(reason),
-                None => {
-                    inspect::allocator(image, 0).map_or(RecordError::NotLoaded, RecordError::OwnAllocator)
-                }
-            },
-        }
-    }
-}
-
-/// Explains why a process left no files, given how many could not make any and how many were in a sandbox.
-fn why_no_files(failed: usize, sandboxed: usize) -> RecordError {
-    if sandboxed > 0 {
-        return RecordError::Failed("it is in a sandbox (seccomp) that might kill it for that".into());
-    }
-    if failed > 0 {
-        let what = "no files could be made for it in the directory for temporary files or in /dev/shm, for want of \
-                    room, of rights, or because of a limit (ulimit)";
-        return RecordError::Failed(what.into());
-    }
-    RecordError::NotLoaded
 }

@@ -1,9 +1,12 @@
 //! Converts what the recorder saw (addresses) into a trace (slots).
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     io::Write,
+    os::unix::process::ExitStatusExt,
     path::Path,
+    process::ExitStatus,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -15,7 +18,6 @@ use millpond_trace::{
 };
 
 use super::{about::Outside, clock::Clock, image::Image, inspect, launch, merge::Merge, stacks::Stacks};
-use crate::terminal::Progress;
 
 /// What is known at the start of a process image.
 pub(super) fn start(image: &Image, clock: &Clock) -> Start {
@@ -35,18 +37,38 @@ pub(super) struct Facts<'a> {
     pub(super) outside: &'a Outside,
     /// Why recording stopped before the process did.
     pub(super) stopped: Option<(Ending, String)>,
+    /// How the process ended, if it was waited for.
+    pub(super) status: Option<ExitStatus>,
+    pub(super) build_ids: &'a BuildIds,
+    /// Is called with the number of events so far, at times.
+    pub(super) progress: &'a dyn Fn(u64),
+}
+
+/// The build ids of files, by path, as far as they have been read: the processes of a recording share most files.
+#[derive(Default)]
+pub(super) struct BuildIds(RefCell<HashMap<String, Vec<u8>>>);
+
+impl BuildIds {
+    /// Returns the build id of a module, by which its symbols are found later, from the file that was mapped; empty if it
+    /// has none. A file that was replaced while the program ran is called `… (deleted)`, so it is not found.
+    fn of(&self, path: &str) -> Vec<u8> {
+        let read = || {
+            let id = millpond_symbols::build_id(Path::new(path)).ok().flatten();
+            id.map_or_else(Vec::new, |id| id.bytes().to_vec())
+        };
+        self.0.borrow_mut().entry(path.to_owned()).or_insert_with(read).clone()
+    }
 }
 
 /// Writes the trace of a process image and returns its summary. If a signal arrives, the trace ends there.
 pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> Result<Summary> {
-    let Facts { image, clock, outside, stopped: mut reason } = facts;
-    let progress = Progress::new("writing the trace");
-    let all = events.records();
+    let Facts { image, clock, outside, stopped: mut reason, status, build_ids, progress } = facts;
+    progress(0);
     let header = &image.header;
     let (started, stopped) = (header.started.load(Relaxed), header.stopped.load(Relaxed));
     let what = "could not write the trace";
     let mut writer = Writer::new(out, &start(image, clock)).context(what)?;
-    let mut modules = Modules::default();
+    let mut modules = Modules { build_ids, mapped: Vec::new() };
     modules.change(&image.modules, 0, &mut writer).context(what)?;
     let mut changes = image.changes.iter().peekable();
     let mut converter = Converter::new(writer, image.stacks()?);
@@ -70,7 +92,7 @@ pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> R
                 reason = Some((Ending::Stopped, signal.into()));
                 break;
             }
-            progress.at(count, all);
+            progress(count);
         }
     }
     let time = |ticks: u64| Some(clock.nanoseconds(ticks.checked_sub(started)?));
@@ -84,7 +106,10 @@ pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> R
         wall_ns: clock.nanoseconds(last.max(end).saturating_sub(started)),
         cpu_ns: image.cpu_ns(),
         ending,
-        resources: resources(image, clock, count),
+        resources: Resources {
+            exit_status: status.map(|status| status.into_raw() as u32 as u64),
+            ..resources(image, clock, count)
+        },
         stopped: reason,
         allocator: inspect::allocator(image, count).unwrap_or_default(),
         served_by: image.malloc.clone(),
@@ -94,13 +119,13 @@ pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> R
 }
 
 /// The modules of a process, as far as it has been converted.
-#[derive(Default)]
-struct Modules {
+struct Modules<'a> {
+    build_ids: &'a BuildIds,
     /// Those that are mapped, with their numbers in the trace.
     mapped: Vec<(Module, u32)>,
 }
 
-impl Modules {
+impl Modules<'_> {
     /// Notes that these are mapped now.
     fn change<W: Write>(
         &mut self,
@@ -114,7 +139,7 @@ impl Modules {
         for module in now {
             if !self.mapped.iter().any(|(other, _)| other == module) {
                 let number = writer.module(Module {
-                    build_id: build_id(&module.path),
+                    build_id: self.build_ids.of(&module.path),
                     loaded: time,
                     ..module.clone()
                 })?;
@@ -123,13 +148,6 @@ impl Modules {
         }
         Ok(())
     }
-}
-
-/// Reads the build id of a module, by which its symbols are found later, from the file that was mapped; empty if it has
-/// none. A file that was replaced while the program ran is called `… (deleted)`, so it is not found.
-fn build_id(path: &str) -> Vec<u8> {
-    let id = millpond_symbols::build_id(Path::new(path)).ok().flatten();
-    id.map_or_else(Vec::new, |id| id.bytes().to_vec())
 }
 
 /// Returns what the process used, and the CPU time that recording took in it: the cost of an event when many follow
@@ -147,6 +165,7 @@ fn resources(image: &Image, clock: &Clock, logged: u64) -> Resources {
         anonymous_most: known(header.anonymous_most.load(Relaxed)),
         page_faults: Some(since(&header.faults_last, &header.faults_first)),
         system_ns: Some(since(&header.system_last, &header.system_first)),
+        exit_status: None,
     }
 }
 

@@ -13,7 +13,7 @@ use millpond_trace::{
     raw::{FromBytes, Header, MAGIC, NodeUnits, Reserve, StreamReader, UNIT, Units, Unloaded},
 };
 
-use super::stacks::Stacks;
+use super::{merge::Merge, stacks::Stacks};
 use crate::trace;
 
 /// One process image: the time of a process from a `fork` or `exec` to the next `exec` or its end.
@@ -113,6 +113,21 @@ impl Image {
         let added = if path.exists() { nodes.add(&path) } else { Ok(()) };
         let nodes = added.and_then(|()| nodes.read());
         Ok(Stacks::new(nodes.with_context(|| format!("could not read {}", path.display()))?))
+    }
+
+    /// Returns the number of records: at least that of events.
+    pub(super) fn records(&self) -> Result<u64> {
+        Ok(self.streams()?.iter().map(StreamReader::records).sum())
+    }
+
+    /// Counts the events.
+    pub(super) fn events(&self) -> Result<u64> {
+        Merge::new(self.streams()?)?.count()
+    }
+
+    /// Returns whether there are no events, as far as they can be read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.streams().and_then(Merge::new).is_ok_and(|events| events.is_empty())
     }
 
     /// Returns the streams with all their units in order.

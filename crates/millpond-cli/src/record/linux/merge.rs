@@ -61,25 +61,16 @@ impl Merge {
         Ok(Self { streams, heads })
     }
 
-    /// Returns the set, unless it has no events.
-    pub(super) fn some(self) -> Option<Self> {
-        (!self.is_empty()).then_some(self)
-    }
-
     /// Returns whether there are no events.
     pub(super) fn is_empty(&self) -> bool {
         self.heads.is_empty()
     }
 
-    /// Returns the number of records to read: approximately the number of events, and at least that.
-    pub(super) fn records(&self) -> u64 {
-        self.streams.iter().map(StreamReader::records).sum::<u64>() + self.heads.len() as u64
-    }
-
     /// Counts the events, in any order.
     pub(super) fn count(self) -> Result<u64> {
-        let (progress, all) = (Progress::new("counting the events of other processes"), self.records());
+        let progress = Progress::new("counting the events of a process");
         let mut count = self.heads.len() as u64;
+        let all = count + self.streams.iter().map(StreamReader::records).sum::<u64>();
         for mut stream in self.streams {
             while next_of(&mut stream)?.is_some() {
                 count += 1;

@@ -9,8 +9,8 @@
 //! * `escapes`, `stopped` – what is missing, and why;
 //! * `image`, `merge` – read what each process left (units are decoded in `millpond_trace::raw`), and merge the events
 //!   of its threads by time;
-//! * `collect`, `convert`, `stacks`, `clock`, `about` – addresses become slots, ticks become nanoseconds, and a trace is written for
-//!   each process.
+//! * `select`, `collect`, `convert`, `stacks`, `clock`, `about` – addresses become slots, ticks become nanoseconds, and a trace
+//!   is written for each process, all to one file.
 
 use std::{io, os::fd::AsFd, path::Path, process::Stdio, time::Duration};
 
@@ -42,6 +42,7 @@ mod merge;
 mod program;
 mod sampler;
 mod scratch;
+mod select;
 mod stacks;
 mod stopped;
 
@@ -51,9 +52,6 @@ pub(super) fn run(options: &Options) -> Result<Recording> {
     let program = Program::find(name)?;
     if let Some(error) = inspect::before(&program.binary) {
         bail!("{} {error}", program.binary.display());
-    }
-    if options.all && output::is_standard_output(&options.output) {
-        bail!("the traces of all processes cannot go to standard output: use -o FILE with --all");
     }
     let output = Output::create(&options.output, options.force)?;
     let scratch = Scratch::new(options.max_size, options.stacks)?;
@@ -101,9 +99,6 @@ pub(super) fn recover(directory: &Path, options: &Options) -> Result<Recording> 
     std::thread::sleep(Duration::from_millis(100));
     if clock()? != before {
         bail!("{} is being recorded: its trace is written when the program has ended", directory.display());
-    }
-    if options.all && output::is_standard_output(&options.output) {
-        bail!("the traces of all processes cannot be written to standard output: use -o FILE with --all");
     }
     let output = Output::create(&options.output, options.force)?;
     let _signals = Signals::pass_on();

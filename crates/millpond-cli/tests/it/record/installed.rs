@@ -2,6 +2,8 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
+use millpond_trace::Reader;
+
 use super::Workshop;
 
 #[test]
@@ -17,7 +19,7 @@ fn program_alone_can_record() {
         command.current_dir(&folder).env_clear().env("HOME", &home).env("PATH", "/usr/bin:/bin");
         let output = command.args(["record", "--force", "-o", "out.mpt", "--", "ls", "/"]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert!(super::Trace::read(&folder.join("out.mpt")).summary.events > 0);
+        assert!(Reader::open(folder.join("out.mpt")).unwrap().summary().events > 0);
     };
     record();
     let cache = home.join(".cache/millpond");

@@ -22,7 +22,7 @@ use std::{
     process::{Command, Output},
 };
 
-use millpond_trace::{Event, Module, Op, Reader, Start, Summary, Tables};
+use millpond_trace::{Archive, Event, Module, Op, Reader, Start, Summary, Tables};
 use tempfile::TempDir;
 
 use crate::support::{millpond, skipped};
@@ -100,7 +100,7 @@ impl Workshop {
         self.record_with(&[], program, arguments)
     }
 
-    /// Records a command with further options, such as `--all`.
+    /// Records a command with further options, such as `--process`.
     fn record_with(&self, options: &[&str], program: &Path, arguments: &[&str]) -> Output {
         let mut recorder = self.recorder();
         let output = recorder.args(options).arg("--").arg(program).args(arguments).output().unwrap();
@@ -108,36 +108,34 @@ impl Workshop {
         output
     }
 
-    /// Returns the program's own trace.
+    /// Returns the trace of the process that was started, or else of the only one.
     fn trace(&self) -> Trace {
-        Trace::read(&self.path("out.mpt"))
+        self.traces().remove(0)
     }
 
-    /// Deletes all traces.
-    fn forget_traces(&self) {
-        for file in fs::read_dir(self.folder.path()).unwrap().map(|file| file.unwrap().path()) {
-            if file.extension().is_some_and(|extension| extension == "mpt") {
-                fs::remove_file(file).unwrap();
-            }
-        }
-    }
-
-    /// Returns the traces of other processes, in order of their start.
+    /// Returns all other traces, in order of their start.
     fn others(&self) -> Vec<Trace> {
-        let files = fs::read_dir(self.folder.path()).unwrap().map(|file| file.unwrap().path());
-        let is_other = |path: &PathBuf| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with("out.") && name.ends_with(".mpt") && name != "out.mpt"
-        };
-        let mut traces: Vec<_> = files.filter(is_other).map(|path| Trace::read(&path)).collect();
+        self.traces().split_off(1)
+    }
+
+    /// Returns all traces: that of the last program of the process that was started, then the others in order of their
+    /// start.
+    fn traces(&self) -> Vec<Trace> {
+        let archive = Archive::open(self.path("out.mpt")).unwrap();
+        assert!(archive.is_complete());
+        let mut traces: Vec<_> =
+            (0..archive.count()).map(|number| Trace::read(archive.reader(number).unwrap())).collect();
         traces.sort_by_key(|trace| trace.start.unix_ns);
+        let first = traces[0].start.process;
+        let last = traces.iter().rposition(|trace| trace.start.process == first).unwrap();
+        let own = traces.remove(last);
+        traces.insert(0, own);
         traces
     }
 }
 
 impl Trace {
-    fn read(path: &Path) -> Self {
-        let mut reader = Reader::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    fn read(mut reader: Reader) -> Self {
         let (mut events, mut some) = (Vec::new(), Vec::new());
         while reader.read(&mut some).unwrap() {
             events.append(&mut some);

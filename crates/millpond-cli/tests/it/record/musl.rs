@@ -39,12 +39,11 @@ fn children_are_recorded() {
     let workshop = Workshop::new();
     let Some(program) = compile(&workshop, "starts") else { return };
     for way in ["execl", "execvpe", "fexecve", "posix_spawn", "posix_spawnp", "system", "popen"] {
-        let output = workshop.record_with(&["--all"], &program, &[way]);
+        let output = workshop.record(&program, &[way]);
         assert_eq!(output.status.code(), Some(4), "{way}: {output:?}");
         let traces = workshop.others().into_iter().chain([workshop.trace()]);
         let children: Vec<_> = traces.map(|trace| trace.made(777)).filter(|&made| made > 0).collect();
         assert_eq!(children, [30], "{way}");
-        workshop.forget_traces();
     }
 }
 

@@ -13,7 +13,7 @@ fn made<const N: usize>(trace: &Trace, sizes: [u64; N]) -> [usize; N] {
 fn fork_gets_its_own_trace() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("forks", &[]) else { return };
-    told(&workshop.record_with(&["--all"], &program, &[]));
+    told(&workshop.record(&program, &[]));
     let sizes = [501, 502, 503, 504];
     let trace = workshop.trace();
     assert_eq!((made(&trace, sizes), trace.freed(501)), ([1000, 0, 0, 7], 1000));
@@ -37,7 +37,7 @@ fn fork_gets_its_own_trace() {
 fn vfork_and_posix_spawn_get_their_own_traces() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("spawns", &[]) else { return };
-    told(&workshop.record_with(&["--all"], &program, &[]));
+    told(&workshop.record(&program, &[]));
     let sizes = [701, 702, 703, 704];
     let trace = workshop.trace();
     assert_eq!(
@@ -57,7 +57,7 @@ fn vfork_and_posix_spawn_get_their_own_traces() {
 fn last_program_of_a_process_is_recorded() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("becomes", &[]) else { return };
-    let output = workshop.record_with(&["--all"], &program, &[]);
+    let output = workshop.record(&program, &[]);
     assert_eq!(output.status.code(), Some(9));
     let sizes = [801, 802, 803];
     let trace = workshop.trace();
@@ -104,7 +104,7 @@ fn surviving_child_is_recorded_until_the_end() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("outlives", &[]) else { return };
     let folder = workshop.path("");
-    let text = told(&workshop.record_with(&["--all"], &program, &[&folder.to_string_lossy()]));
+    let text = told(&workshop.record(&program, &[&folder.to_string_lossy()]));
     assert_eq!(workshop.trace().made(604), 100);
     for child in workshop.others() {
         assert!(child.made(605) > 0, "{text}");

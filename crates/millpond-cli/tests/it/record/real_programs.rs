@@ -85,7 +85,7 @@ fn each_process_of_a_compiler_can_be_selected() {
     let command = ["-c", "-o", "/dev/null", &source.to_string_lossy()].map(str::to_owned);
     let arguments: Vec<_> = command.iter().map(String::as_str).collect();
     let text = told(&workshop.record("gcc".as_ref(), &arguments));
-    assert!(text.contains(" of gcc, process ") && text.contains(" cc1 (process "), "{text}");
+    assert!(text.contains(" of cc1, process ") && text.contains(" gcc (process "), "{text}");
     told(&workshop.record_with(&["--process", "cc1"], "gcc".as_ref(), &arguments));
     let trace = workshop.trace();
     assert!(trace.start.program.ends_with("/cc1") && trace.summary.allocations > 1000, "{:?}", trace.start);

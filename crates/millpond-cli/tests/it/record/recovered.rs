@@ -52,7 +52,7 @@ fn killed_millpond_loses_nothing() {
     child.kill().unwrap();
     child.wait().unwrap();
 
-    let output = recover(&workshop, &name, &["--all"]);
+    let output = recover(&workshop, &name, &[]);
     let text = told(&output);
     assert!(text.contains(" of sh, process "), "{text}");
     let trace = workshop.trace();

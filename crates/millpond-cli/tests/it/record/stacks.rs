@@ -30,7 +30,7 @@ fn printed(output: &[u8]) -> Vec<u64> {
 fn stacks_are_those_of_the_program() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("nested", &[]) else { return };
-    let output = workshop.record_with(&["--all"], &program, &["child"]);
+    let output = workshop.record(&program, &["child"]);
     told(&output);
     // Where main, middle (twice: in the child again) and inner continue, as they were called.
     let [in_main, in_middle, in_handler, in_child, in_middle_again] = printed(&output.stdout)[..] else {
@@ -99,7 +99,7 @@ fn stacks_go_on_where_no_file_can_be_opened() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("starved", &[]) else { return };
     for (arguments, more) in [(&[][..], None), (&["sandbox"], Some(714))] {
-        let text = told(&workshop.record_with(&["--all"], &program, arguments));
+        let text = told(&workshop.record(&program, arguments));
         assert!(!text.contains("not complete"), "{text}");
         let trace = workshop.trace();
         assert!(trace.stack_of(711).len() > 4, "{arguments:?}");
@@ -109,7 +109,6 @@ fn stacks_go_on_where_no_file_can_be_opened() {
         let child = workshop.others().into_iter().find(|trace| trace.made(713) == 1).unwrap();
         let stack = child.stack_of(713);
         assert!(stack.len() > 4 && stack[0].2 == program.to_str().unwrap(), "{arguments:?}: {stack:x?}");
-        workshop.forget_traces();
     }
 }
 

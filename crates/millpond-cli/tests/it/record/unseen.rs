@@ -76,13 +76,12 @@ fn children_in_a_sandbox_are_recorded() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("confined", &[]) else { return };
     for (mode, count) in [("fork", 200_000), ("clock", 400_000)] {
-        let output = workshop.record_with(&["--all"], &program, &[mode]);
+        let output = workshop.record(&program, &[mode]);
         assert_eq!(output.status.code(), Some(3), "{}", text(&output));
         let others: Vec<_> = workshop.others();
         let made: usize = others.iter().map(|child| child.made(607)).sum();
         assert_eq!(made, count - workshop.trace().made(607), "{mode}: {}", text(&output));
         others.iter().for_each(Trace::assert_exact);
-        workshop.forget_traces();
     }
 }
 
@@ -137,14 +136,13 @@ fn children_are_recorded_with_every_start_function() {
     ] {
         let alone = Command::new(&program).arg(way).output().unwrap();
         assert_eq!(alone.status.code(), Some(4), "{way}");
-        let output = workshop.record_with(&["--all"], &program, &[way]);
+        let output = workshop.record(&program, &[way]);
         assert_eq!(output.status.code(), Some(4), "{way}: {}", text(&output));
         let traces = workshop.others().into_iter().chain([workshop.trace()]);
         let children: Vec<_> = traces.filter(|trace| trace.made(777) > 0).collect();
         assert_eq!(children.iter().map(|child| child.made(777)).collect::<Vec<_>>(), [30], "{way}");
         assert_eq!(children[0].start.arguments.len(), 11, "{way}");
         assert!(!text(&output).contains("not recorded"), "{way}: {}", text(&output));
-        workshop.forget_traces();
     }
 }
 

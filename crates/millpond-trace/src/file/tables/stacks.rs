@@ -108,9 +108,22 @@ impl Stacks {
 
     /// Adds a stack of one frame and returns its number; `None` if there are too many.
     pub(crate) fn push_caller(&mut self, frame: Frame) -> Option<u32> {
-        let number = u32::try_from(self.nodes.len()).ok()?;
-        self.nodes.push(Node { parent: 0, frame: u32::try_from(self.frames.len()).ok()? });
+        let frames = u32::try_from(self.frames.len()).ok()?;
+        let number = self.push(0, frames)?;
+        self.push_frame(frame);
+        Some(number)
+    }
+
+    /// Adds a frame.
+    pub(crate) fn push_frame(&mut self, frame: Frame) {
         self.frames.push(frame);
+    }
+
+    /// Adds a stack: a frame, which may be the next to be added, called from the stack `parent`. Returns its number;
+    /// `None` if there are too many.
+    pub(crate) fn push(&mut self, parent: u32, frame: u32) -> Option<u32> {
+        let number = u32::try_from(self.nodes.len()).ok()?;
+        self.nodes.push(Node { parent, frame });
         Some(number)
     }
 
