@@ -37,11 +37,15 @@ impl Collection {
         last.is_some_and(|image| !image.is_empty() || !is_hidden(image))
     }
 
-    /// Returns the images to keep, the largest first, and the others. If there is an `obstacle`, nothing that was
-    /// recorded is lost, unless only one image is to be kept.
+    /// Returns the images to keep, the largest first, and the others. If there is an `obstacle`, all other processes than
+    /// the one that was started are kept, so that nothing is lost, unless only one image is to be kept.
     pub(super) fn chosen(&self, options: &Options, obstacle: bool) -> Result<(Vec<&Image>, Vec<&Image>)> {
         let wanted = options.process.as_deref().filter(|_| !obstacle);
-        let is_wanted = |image: &&Image| wanted.is_none_or(|name| image.is_called(name));
+        let is_lost = obstacle && options.process.is_none();
+        let is_wanted = |image: &&Image| match wanted {
+            Some(name) => image.is_called(name),
+            None => !is_lost || image.process() != self.process,
+        };
         let (mut chosen, mut left): (Vec<_>, Vec<_>) = self.processes().partition(is_wanted);
         let sizes = chosen.iter().map(|image| if options.one { image.events() } else { image.records() });
         let mut sized = sizes.collect::<Result<Vec<_>>>()?.into_iter().zip(chosen).collect::<Vec<_>>();

@@ -2,18 +2,8 @@
 
 use std::process::Command;
 
-use millpond_trace::{Reader, Tables};
-
 use super::{Workshop, told};
 use crate::support::refusal;
-
-/// Reads the tables of the program's own trace.
-fn tables(workshop: &Workshop) -> Tables {
-    let mut reader = Reader::open(workshop.path("out.mpt")).unwrap();
-    let mut events = Vec::new();
-    while reader.read(&mut events).unwrap() {}
-    reader.tables().clone()
-}
 
 #[test]
 fn threads_marks_and_samples_are_in_the_trace() {
@@ -24,7 +14,8 @@ fn threads_marks_and_samples_are_in_the_trace() {
     let mark = format!("{} mark $PPID outer", env!("CARGO_BIN_EXE_millpond"));
     let output = workshop.record(&program, &[&mark]);
     assert_eq!(output.status.code(), Some(7), "{}", String::from_utf8_lossy(&output.stderr));
-    let (trace, tables) = (workshop.trace(), tables(&workshop));
+    let trace = workshop.trace();
+    let tables = &trace.tables;
 
     let names: Vec<_> = tables.threads.iter().map(|thread| (thread.number, &*thread.name)).collect();
     assert_eq!(names.len(), 3, "{names:?}");
@@ -56,7 +47,7 @@ fn modules_of_a_killed_program_are_known() {
     let Some(program) = workshop.compile("observed", &[&include]) else { return };
     let output = workshop.record(&program, &["sleep 1; kill -9 $PPID", &plugin.to_string_lossy()]);
     assert_eq!(output.status.code(), Some(128 + libc::SIGKILL));
-    let modules = tables(&workshop).modules;
+    let modules = workshop.trace().tables.modules;
     let plugin = plugin.canonicalize().unwrap();
     assert!(modules.iter().any(|module| plugin == *module.path), "{modules:?}");
 }

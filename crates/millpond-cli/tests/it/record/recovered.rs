@@ -54,7 +54,7 @@ fn killed_millpond_loses_nothing() {
 
     let output = recover(&workshop, &name, &[]);
     let text = told(&output);
-    assert!(text.contains(" of sh, process "), "{text}");
+    assert!(text.contains(" of churn, process ") && text.contains("2 other processes with "), "{text}");
     let trace = workshop.trace();
     assert_eq!((trace.start.process, trace.summary.ending), (shell, Ending::Cut));
     let mut others: Vec<_> = workshop.others().iter().map(|other| other.summary.allocations).collect();
