@@ -94,7 +94,7 @@ impl Sum {
         sum.unknown_frees += other.unknown_frees;
         sum.overlaps += other.overlaps;
         sum.failed += other.failed;
-        if other.ending.is_complete() < sum.ending.is_complete() || sum.ending == Ending::Exited {
+        if sum.ending == Ending::Exited || sum.ending.is_complete() && !other.ending.is_complete() {
             (sum.ending, sum.stopped) = (other.ending, other.stopped.clone());
         }
         if sum.allocator.is_empty() {
