@@ -225,10 +225,8 @@ pub(crate) struct Input {
     /// A file made by `millpond record`.
     #[arg(value_name = "FILE")]
     pub(crate) trace: PathBuf,
-    /// Process in FILE: its number, the name of its program, or its place in the list of `millpond show`, such as @2.
-    /// [default: the one with the most events]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) process: Option<String>,
+    #[command(flatten)]
+    pub(crate) selected: Selected,
     /// Print JSON. JSON.md in the sources describes its fields.
     #[arg(long)]
     pub(crate) json: bool,
@@ -239,6 +237,8 @@ pub(crate) struct Export {
     /// A trace made by `millpond record`.
     #[arg(value_name = "FILE")]
     pub(crate) trace: PathBuf,
+    #[command(flatten)]
+    pub(crate) selected: Selected,
     /// The format.
     #[arg(long, value_enum)]
     pub(crate) to: Format,
@@ -253,6 +253,15 @@ pub(crate) struct Export {
     pub(crate) measure: Measure,
     #[command(flatten)]
     pub(crate) places: Places,
+}
+
+/// The process to report on.
+#[derive(Args)]
+pub(crate) struct Selected {
+    /// Process in FILE: its number, the name of its program, or its place in the list of `millpond show`, such as @2.
+    /// [default: the one with the most events]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) process: Option<String>,
 }
 
 #[derive(Args)]

@@ -18,8 +18,8 @@ use crate::{
 /// Runs the command.
 pub(crate) fn run(arguments: cli::Export) -> Result<ExitCode> {
     arguments.places.check()?;
-    let cli::Export { trace: path, to, output: name, force, measure, places } = arguments;
-    let mut reader = trace::open(&path)?;
+    let cli::Export { trace: path, selected, to, output: name, force, measure, places } = arguments;
+    let mut reader = trace::open(&path, selected.process.as_deref())?;
     let compression = Compression::of(&name, to.is_compressed());
     let is_text = compression == Compression::None;
     let output = if is_text { Output::text(&name, force) } else { Output::create(&name, force) }?;

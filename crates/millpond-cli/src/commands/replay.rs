@@ -11,7 +11,7 @@ use crate::{analysis::Study, cli, report, terminal, trace};
 /// Runs the command.
 pub(crate) fn run(arguments: cli::Replay) -> Result<ExitCode> {
     let path = &arguments.input.trace;
-    let mut reader = trace::open(path, arguments.input.process.as_deref())?;
+    let mut reader = trace::open(path, arguments.input.selected.process.as_deref())?;
     let name = path.display().to_string();
     terminal::print(&report_on(&mut reader, arguments).context(name)?)?;
     Ok(ExitCode::SUCCESS)

@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: cli::Show) -> Result<ExitCode> {
 
 /// Returns what is in a file, in the requested format.
 fn report_on(processes: &Processes, arguments: &cli::Show) -> Result<String> {
-    let wanted = arguments.input.process.as_deref();
+    let wanted = arguments.input.selected.process.as_deref();
     let shown = match arguments.together {
         true => processes.together(wanted)?,
         false => vec![processes.one(wanted)?],
