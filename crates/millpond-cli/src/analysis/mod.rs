@@ -2,7 +2,9 @@
 
 mod bound;
 mod exclusion;
+mod gain;
 mod judge;
+mod second;
 mod verdict;
 
 use anyhow::{Result, ensure};
@@ -11,7 +13,9 @@ use millpond_trace::{Reader, Start, Summary};
 pub(crate) use self::{
     bound::{Bound, recording_cost},
     exclusion::incomplete,
+    gain::{Gain, Gains, Selection, Told, gains},
     judge::Change,
+    second::{Match, Second},
     verdict::Verdict,
 };
 use crate::{

@@ -5,24 +5,49 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use millpond_trace::Reader;
 
-use crate::{advise, cli, report, terminal, trace};
+use crate::{
+    advise::{self, SiteAdvices},
+    analysis::{Gains, Second, Selection, gains},
+    cli, report, terminal, trace,
+};
 
 /// Runs the command.
 pub(crate) fn run(arguments: cli::Advise) -> Result<ExitCode> {
     arguments.places.check()?;
     let path = &arguments.input.trace;
-    let mut reader = trace::open(path, arguments.input.selected.process.as_deref())?;
+    let process = arguments.input.selected.process.as_deref();
+    // Both files are opened before anything takes time.
+    let mut reader = trace::open(path, process)?;
+    let other = arguments.second.as_deref().map(|path| trace::open(path, process)).transpose()?;
     let name = path.display().to_string();
-    terminal::print(&report_on(&mut reader, &arguments).context(name)?)?;
+    let (advices, gains) = advice(&mut reader, &arguments).context(name)?;
+    let prove = |mut reader| second(&mut reader, &advices, &arguments).context("the second recording");
+    let proved = other.map(prove).transpose()?;
+    terminal::print(&if arguments.input.json {
+        report::advice_json(&advices, &gains, proved.as_ref())?
+    } else {
+        report::advice_text(&advices, &gains, proved.as_ref(), arguments.code)
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns the advice for a trace, in the requested format.
-fn report_on(reader: &mut Reader, arguments: &cli::Advise) -> Result<String> {
+/// Returns the advice for a trace, and what it gains.
+fn advice(reader: &mut Reader, arguments: &cli::Advise) -> Result<(SiteAdvices, Gains)> {
     let advices = advise::advise(reader, &arguments.places)?;
-    if arguments.input.json {
-        Ok(report::advice_json(&advices)?)
-    } else {
-        Ok(report::advice_text(&advices, arguments.code))
+    if arguments.no_replay {
+        return Ok((advices, Gains::default()));
     }
+    let selection = match &arguments.sites[..] {
+        [] => Selection::First(arguments.top as usize),
+        numbers => Selection::Named(numbers.to_vec()),
+    };
+    let gains = gains(reader, &advices, &selection, &arguments.settings())?;
+    Ok((advices, gains))
+}
+
+/// Returns what a second recording says about the advice.
+fn second(reader: &mut Reader, first: &SiteAdvices, arguments: &cli::Advise) -> Result<Second> {
+    let own = advise::advise(reader, &arguments.places)?;
+    let settings = (!arguments.no_replay).then(|| arguments.settings());
+    Second::new(reader, first, own, settings.as_ref(), arguments.top as usize)
 }

@@ -4,6 +4,7 @@ mod baseline;
 mod contender;
 mod huge;
 mod race;
+mod routes;
 mod touched;
 pub(crate) mod worker;
 
@@ -20,7 +21,8 @@ pub(crate) use crate::estimate::{Estimate, LEAST_ROUNDS, outliers};
 
 pub(crate) use self::{
     baseline::{Baseline, Choice, Relation},
-    contender::{Name, mimalloc_version},
+    contender::{Name, Route, mimalloc_version},
+    routes::{Routing, measure_routes},
     touched::{Touch, Touched},
     worker::{MemoryUse, Verification, Written},
 };
@@ -100,6 +102,7 @@ fn task(reader: &Reader, histogram: &Histogram, sizes: &[usize], written: Writte
         contender: Name::Bare,
         library: None,
         sizes: sizes.to_vec(),
+        routes: Vec::new(),
         verify: false,
         walk: false,
         written,

@@ -12,6 +12,7 @@ use millpond_trace::{Event, Reader, format::EVENTS_PER_BLOCK};
 
 use super::{
     Name,
+    routes::Router,
     worker::{self, Reply, Task},
 };
 use crate::trace::Step;
@@ -67,6 +68,7 @@ pub(super) struct Source<'a> {
     reader: &'a mut Reader,
     /// The worker of each thread.
     workers: &'a [u16],
+    router: Router,
     events: Vec<Event>,
     bytes: Vec<u8>,
     /// All steps that were sent in this turn,
@@ -83,7 +85,12 @@ impl<'a> Source<'a> {
         // If no such file can be created, each turn decodes again.
         let kept = fits.then(tempfile::tempfile).and_then(Result::ok);
         let (events, bytes) = (Vec::new(), Vec::new());
-        Self { reader, workers, events, bytes, kept, is_whole: false, given: 0 }
+        Self { reader, workers, router: Router::default(), events, bytes, kept, is_whole: false, given: 0 }
+    }
+
+    /// Gives blocks the routes of this router.
+    pub(super) fn routed_by(self, router: Router) -> Self {
+        Self { router, ..self }
     }
 
     /// Goes back to the first step.
@@ -130,7 +137,8 @@ impl<'a> Source<'a> {
             count += self.events.len();
             for event in &self.events {
                 let worker = self.workers.get(event.thread as usize).copied().unwrap_or(0);
-                self.bytes.extend_from_slice(&Step { worker, ..Step::new(event.op)? }.to_bytes());
+                let step = self.router.route(event.stack, Step { worker, ..Step::new(event.op)? });
+                self.bytes.extend_from_slice(&step.to_bytes());
             }
         }
         self.bytes[..COUNT].copy_from_slice(&(count as u64).to_le_bytes());

@@ -3,12 +3,14 @@
 use serde::Serialize;
 
 use super::{
-    advice_text::action,
+    advice_text::{action, replayed},
     json::{Trace, VERSION, lines, trace},
     overview_json::{Frame, frame},
 };
 use crate::{
     advise::{Language, SiteAdvice, SiteAdvices},
+    analysis::{Gain, Gains, Match, Second, Told},
+    estimate::Estimate,
     profile::Lifetime,
 };
 
@@ -18,12 +20,13 @@ struct Report<'a> {
     trace: Trace<'a>,
     languages: &'a [Language],
     sites: Vec<Site<'a>>,
+    together: Option<Together<'a>>,
     notes: &'a [String],
 }
 
 #[derive(Serialize)]
 struct Site<'a> {
-    site: u32,
+    site: usize,
     frames: Vec<Frame<'a>>,
     through: Vec<Frame<'a>>,
     calls: u64,
@@ -48,6 +51,30 @@ struct Site<'a> {
     chain_steps: u64,
     copied_bytes: u64,
     advice: Advice,
+    gain: Option<Saving>,
+    second: Option<Other>,
+}
+
+#[derive(Serialize)]
+struct Saving {
+    predicted_share: Option<Estimate>,
+    saved_ns: Option<Estimate>,
+    saved_share: Option<Estimate>,
+    doubt: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Together<'a> {
+    of_sites: &'a [usize],
+    gain: Saving,
+}
+
+#[derive(Serialize)]
+struct Other {
+    site: usize,
+    kind: &'static str,
+    agrees: bool,
+    gain: Option<Saving>,
 }
 
 #[derive(Serialize)]
@@ -62,7 +89,11 @@ struct Advice {
 }
 
 /// Returns the advice as JSON.
-pub(crate) fn advice(advices: &SiteAdvices) -> serde_json::Result<String> {
+pub(crate) fn advice(
+    advices: &SiteAdvices,
+    gains: &Gains,
+    second: Option<&Second>,
+) -> serde_json::Result<String> {
     let SiteAdvices { start, summary, languages, sites, notes, .. } = advices;
     let calls: u64 = sites.iter().map(|site| site.measures.calls()).sum();
     lines(&Report {
@@ -71,13 +102,21 @@ pub(crate) fn advice(advices: &SiteAdvices) -> serde_json::Result<String> {
         languages,
         sites: (1..)
             .zip(sites)
-            .map(|(number, site)| self::site(number, site, calls, summary.wall_ns))
+            .map(|(number, site)| Site {
+                gain: gains.of(number).map(saving),
+                second: second.and_then(|second| second.matches.get(&number)).map(|found| other(site, found)),
+                ..self::site(number, site, calls, summary.wall_ns)
+            })
             .collect(),
+        together: gains
+            .together
+            .as_ref()
+            .map(|(numbers, gain)| Together { of_sites: numbers, gain: saving(gain) }),
         notes,
     })
 }
 
-fn site(number: u32, site: &SiteAdvice, calls: u64, wall_ns: u64) -> Site<'_> {
+fn site(number: usize, site: &SiteAdvice, calls: u64, wall_ns: u64) -> Site<'_> {
     let measures = &site.measures;
     Site {
         site: number,
@@ -113,5 +152,24 @@ fn site(number: u32, site: &SiteAdvice, calls: u64, wall_ns: u64) -> Site<'_> {
             c: site.code(Language::C),
             cpp: site.code(Language::Cpp),
         },
+        gain: None,
+        second: None,
+    }
+}
+
+fn saving(gain: &Gain) -> Saving {
+    let (saved_ns, saved_share, doubt) = match &gain.replayed {
+        Told::Saved { ns, share } => (Some(*ns), Some(*share), None),
+        Told::TooWide { .. } | Told::Unknown(_) => (None, None, Some(replayed(&gain.replayed))),
+    };
+    Saving { predicted_share: gain.predicted, saved_ns, saved_share, doubt }
+}
+
+fn other(site: &SiteAdvice, found: &Match) -> Other {
+    Other {
+        site: found.number,
+        kind: found.kind.name(),
+        agrees: found.kind.name() == site.kind.name(),
+        gain: found.gain.as_ref().map(saving),
     }
 }

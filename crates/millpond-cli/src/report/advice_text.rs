@@ -6,9 +6,11 @@ use super::{
 };
 use crate::{
     advise::{Kind, Measures, Reason, SiteAdvice, SiteAdvices},
+    analysis::{Gain, Gains, Second, Told},
+    estimate::Estimate,
     profile::Lifetime,
     trace,
-    units::{self, bytes, count, counted, percent},
+    units::{self, bytes, count, counted, percent, range},
 };
 
 /// How many sites with advice are shown, and how many that are left alone.
@@ -16,12 +18,10 @@ const MOST: usize = 20;
 const MOST_ALONE: usize = 5;
 
 /// Returns the report; with `code`, code to paste below each site.
-pub(crate) fn advice(advices: &SiteAdvices, code: bool) -> String {
+pub(crate) fn advice(advices: &SiteAdvices, gains: &Gains, second: Option<&Second>, code: bool) -> String {
     let SiteAdvices { summary, sites, notes, .. } = advices;
     let calls: u64 = sites.iter().map(|site| site.measures.calls()).sum();
-    let numbered = || (1..).zip(sites);
-    let advised: Vec<_> = numbered().filter(|(_, site)| site.kind.is_advice()).collect();
-    let alone: Vec<_> = numbered().filter(|(_, site)| !site.kind.is_advice()).collect();
+    let (advised, alone): (Vec<_>, Vec<_>) = (1..).zip(sites).partition(|(_, site)| site.kind.is_advice());
     let mut sections = vec![about::recording(&advices.command_line, summary, None)];
     if advised.is_empty() {
         sections.push(format!("{BOLD}Nothing to do{BOLD:#}\n  No call site is worth a change.\n"));
@@ -29,12 +29,18 @@ pub(crate) fn advice(advices: &SiteAdvices, code: bool) -> String {
         let shown = &advised[..advised.len().min(MOST)];
         let text = shown.iter().map(|&(number, site)| {
             let mut text = self::site(number, site, calls);
+            text.extend(gains.of(number).map(|gain| format!("      {}\n", sentence(gain, "alone"))));
+            text.extend(second.map(|second| format!("      {}\n", in_second(number, site, second))));
             if code {
                 text.push_str(&self::code(advices, site));
             }
             text
         });
         sections.push(titled("Call sites to change, by calls", advised.len(), shown.len(), text));
+    }
+    if let Some((numbers, gain)) = &gains.together {
+        let about = format!("  sites {}: {}\n", list(numbers), sentence(gain, "together"));
+        sections.push(format!("{BOLD}Together{BOLD:#}\n{about}"));
     }
     if !alone.is_empty() {
         let shown = &alone[..alone.len().min(MOST_ALONE)];
@@ -51,6 +57,51 @@ pub(crate) fn advice(advices: &SiteAdvices, code: bool) -> String {
     sections.join("\n")
 }
 
+/// Says what a change gains.
+fn sentence(gain: &Gain, which: &str) -> String {
+    let predicted = gain.predicted.map(|share| format!("predicted to save {}; ", range(share, percent)));
+    format!("{}replayed {which}: {}", predicted.unwrap_or_default(), replayed(&gain.replayed))
+}
+
+/// Says what the replay found.
+pub(super) fn replayed(told: &Told) -> String {
+    match told {
+        Told::Saved { share, .. } => saved(*share),
+        Told::TooWide { share } => format!(
+            "cannot tell, because the rounds differ too much: {}. More --rounds, or a less busy machine, may tell",
+            saved(*share)
+        ),
+        Told::Unknown(why) => format!("cannot tell, because {why}"),
+    }
+}
+
+/// Says what share of the CPU time is saved.
+fn saved(share: Estimate) -> String {
+    if share.least > 0.0 {
+        format!("saves {} of the CPU time", range(share, percent))
+    } else if share.most < 0.0 {
+        format!("costs {} of the CPU time", range(share.map(|lost| -lost), percent))
+    } else {
+        format!("between {} slower and {} faster", percent(-share.least), percent(share.most))
+    }
+}
+
+/// Says what the second recording has to say about the advice for a site.
+fn in_second(number: usize, site: &SiteAdvice, second: &Second) -> String {
+    let Some(found) = second.matches.get(&number) else {
+        return "second recording: this call site does not occur there".into();
+    };
+    let about = if found.kind.name() == site.kind.name() {
+        "second recording: the same advice".to_owned()
+    } else {
+        format!("second recording: other advice ({})", found.kind.title())
+    };
+    match &found.gain {
+        Some(gain) => format!("{about}; {}", sentence(gain, "there")),
+        None => about,
+    }
+}
+
 /// Formats parts under a title that says how many of how many there are.
 fn titled(title: &str, all: usize, shown: usize, parts: impl Iterator<Item = String>) -> String {
     let of = if all > shown { format!(" ({shown} of {})", count(all as u64)) } else { String::new() };
@@ -58,7 +109,7 @@ fn titled(title: &str, all: usize, shown: usize, parts: impl Iterator<Item = Str
 }
 
 /// Formats a site: where it is, what it allocates, and what to do.
-fn site(number: u32, site: &SiteAdvice, calls: u64) -> String {
+fn site(number: usize, site: &SiteAdvice, calls: u64) -> String {
     format!(
         "  {number:>2}  {}\n      {}\n      {BOLD}{}{BOLD:#}\n",
         frames::chain(&site.frames, &site.through),

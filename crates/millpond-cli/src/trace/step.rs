@@ -7,7 +7,8 @@ use millpond_trace::Op;
 /// The largest block that can be replayed: as much as a 64-bit process can address.
 pub(crate) const LARGEST: u64 = 1 << 47;
 
-/// Size and alignment of a block in one word: the size in the lower 56 bits, the exponent of the alignment above.
+/// Size and alignment of a block in one word: the size in the lower 48 bits, the exponent of the alignment in the upper
+/// eight, and between them the route that a replay may give to the block.
 ///
 /// A C program does not tell `malloc` which alignment it needs. The size of every type is a multiple of its alignment,
 /// so the largest power of two that divides the size, at most 16 (which `malloc` guarantees), is enough for any value
@@ -17,6 +18,7 @@ pub(crate) struct Request(u64);
 
 impl Request {
     const SHIFT: u32 = 56;
+    const ROUTE: u32 = 48;
 
     /// Creates a request from a size. If the size is zero, the alignment is 1.
     pub(crate) fn of_size(size: u64) -> Self {
@@ -41,13 +43,30 @@ impl Request {
     /// Returns the bytes requested.
     #[inline(always)]
     pub(crate) fn size(self) -> usize {
-        (self.0 & ((1 << Self::SHIFT) - 1)) as usize
+        (self.0 & ((1 << Self::ROUTE) - 1)) as usize
+    }
+
+    /// Returns the route: 0 for none, otherwise the number of a part of the replay that serves some blocks only.
+    #[inline(always)]
+    pub(crate) fn route(self) -> u8 {
+        (self.0 >> Self::ROUTE) as u8
+    }
+
+    /// Returns the request with another route.
+    pub(crate) fn with_route(self, route: u8) -> Self {
+        Self(self.0 & !(0xff << Self::ROUTE) | u64::from(route) << Self::ROUTE)
     }
 
     /// Returns the alignment requested.
     #[inline(always)]
     pub(crate) fn align(self) -> usize {
         1 << (self.0 >> Self::SHIFT)
+    }
+
+    /// Returns the request with at least this size, which is at most [`LARGEST`].
+    #[inline(always)]
+    pub(crate) fn at_least(self, size: usize) -> Self {
+        if self.size() >= size { self } else { Self(self.0 & !((1 << Self::ROUTE) - 1) | size as u64) }
     }
 
     /// Returns the request as a `Layout`.
@@ -156,6 +175,16 @@ mod tests {
             assert_eq!((request.size() as u64, request.align()), (size, align));
         }
         assert_eq!(Request::recorded(100, 64).unwrap().layout(), Layout::from_size_align(100, 64).unwrap());
+    }
+
+    #[test]
+    fn routes_change_nothing_else() {
+        let request = Request::recorded(LARGEST, 1 << 31).unwrap();
+        let routed = request.with_route(255).with_route(200);
+        assert_eq!((request.route(), routed.route()), (0, 200));
+        assert_eq!((routed.size(), routed.align()), (request.size(), request.align()));
+        let step = Step { request: routed, ..Step::new(Op::Free { slot: 1 }).unwrap() };
+        assert_eq!(Step::from_bytes(&step.to_bytes()), Some(step));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use millpond_trace::{At, FrameKind};
 use serde_json::Value;
 
-use crate::support::{every_table, millpond, replay, sample, stdout, write_trace};
+use crate::support::{every_table, fill_sites, millpond, replay, sample, stdout, write_trace};
 
 /// Collects the names of all fields, at any depth.
 fn fields(value: &Value, names: &mut BTreeSet<String>) {
@@ -31,10 +31,13 @@ fn fields_and_documentation_agree() {
         let stack = writer.node(0, 0x1000, FrameKind::Return).unwrap();
         writer.allocate(At { stack, ..At::default() }, 10, 0, false).unwrap();
     });
-    for command in ["show", "advise"] {
-        let shown = millpond().arg(command).arg(&trace).arg("--json").output().unwrap();
-        fields(&serde_json::from_str(&stdout(shown)).unwrap(), &mut names);
-    }
+    let mut note = |command: &str, options: &[&str]| {
+        let output = millpond().arg(command).arg(&trace).arg("--json").args(options).output().unwrap();
+        fields(&serde_json::from_str(&stdout(output)).unwrap(), &mut names);
+    };
+    note("show", &[]);
+    write_trace(&trace, fill_sites);
+    note("advise", &["--top", "8", "--rounds", "1", "--second", trace.to_str().unwrap()]);
     let trace = every_table(folder.path());
     let exported = millpond().arg("export").arg(&trace).args(["--to", "jsonl"]).output().unwrap();
     for line in exported.stdout.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {

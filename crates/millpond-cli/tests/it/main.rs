@@ -4,6 +4,7 @@ mod advice;
 mod anonymize;
 mod archive;
 mod export;
+mod gains;
 mod json;
 mod pasted;
 mod planted;

@@ -3,10 +3,9 @@
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
-use millpond_trace::{At, FrameKind};
 use serde_json::Value;
 
-use crate::support::{Trace, c_library, link, millpond, stdout, write_trace};
+use crate::support::{c_library, fill_sites, link, millpond, stdout, write_trace};
 
 /// What a program does with the code, by the kind of advice: in C and in C++.
 const USES: [(&str, &str, &str); 8] = [
@@ -63,51 +62,12 @@ const USES: [(&str, &str, &str); 8] = [
     ),
 ];
 
-/// Writes the events of eight sites, one for each kind.
-fn fill(writer: &mut Trace) {
-    let mut site = |number: u64| At {
-        stack: writer.node(0, 0x1000 * number, FrameKind::Return).unwrap(),
-        ..At::default()
-    };
-    let sites: [At; 8] = std::array::from_fn(|number| site(number as u64 + 1));
-    let [one, classes, cached, remote, arena, frame, reuse, capacity] = sites;
-    let mut rings: [Vec<u32>; 3] = Default::default();
-    let mut tree = Vec::new();
-    for turn in 0..3000_u64 {
-        let varied = 16 + turn % 5 * 40;
-        let thread = (turn % 2) as u32;
-        for (at, size, ring) in [(one, 64, 0), (classes, varied, 1), (At { thread, ..cached }, varied, 2)] {
-            rings[ring].push(writer.allocate(at, size, 0, false).unwrap());
-            if rings[ring].len() > 100 {
-                // The order of a ring of 100 with two threads frees blocks of the same thread.
-                writer.free(at, rings[ring].remove(0)).unwrap();
-            }
-        }
-        let message = writer.allocate(remote, 64, 0, false).unwrap();
-        writer.free(At { thread: 1, ..remote }, message).unwrap();
-        tree.push(writer.allocate(arena, 40, 0, false).unwrap());
-        let buffer = writer.allocate(reuse, 100, 0, false).unwrap();
-        writer.free(reuse, buffer).unwrap();
-        let grown = writer.allocate(capacity, 16, 0, false).unwrap();
-        for size in [32, 64, 128] {
-            writer.resize(capacity, grown, size).unwrap();
-        }
-        writer.free(capacity, grown).unwrap();
-    }
-    tree.into_iter().for_each(|block| writer.free(arena, block).unwrap());
-    for _ in 0..30 {
-        let phase: Vec<_> =
-            (0..100).map(|size| writer.allocate(frame, 10 + size, 0, false).unwrap()).collect();
-        phase.into_iter().for_each(|block| writer.free(frame, block).unwrap());
-    }
-}
-
 #[test]
 fn code_for_sites_compiles_and_runs() {
     let Some(library) = c_library() else { return };
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("sites.mpt");
-    write_trace(&trace, fill);
+    write_trace(&trace, fill_sites);
     let output = millpond().arg("advise").arg(&trace).arg("--json").output().unwrap();
     let report: Value = serde_json::from_str(&stdout(output)).unwrap();
     let advice: BTreeMap<_, _> = report["sites"]

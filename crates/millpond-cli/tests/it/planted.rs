@@ -134,7 +134,7 @@ fn record(folder: &Path, program: &Path, arguments: &[&str]) -> Option<PathBuf> 
 /// Returns the advice on a trace.
 fn advise(trace: &Path) -> Value {
     let mut command = millpond();
-    command.arg("advise").arg(trace).arg("--json");
+    command.arg("advise").arg(trace).args(["--json", "--no-replay"]);
     command.env("XDG_CACHE_HOME", trace.parent().unwrap());
     serde_json::from_str(&stdout(command.output().unwrap())).unwrap()
 }

@@ -116,6 +116,22 @@ impl Kind {
         }
     }
 
+    /// Returns the name for display.
+    pub(crate) fn title(&self) -> &'static str {
+        match self {
+            Self::OneSize { .. } => "a pool of one size",
+            Self::Classes { .. } => "a pool of several sizes",
+            Self::ThreadCache { .. } => "a pool with a cache for each thread",
+            Self::RemoteFree { .. } => "a pool of one thread",
+            Self::Arena => "an arena",
+            Self::Frame { .. } => "an arena for each phase",
+            Self::Reuse { .. } => "a buffer",
+            Self::Capacity { .. } => "a capacity",
+            Self::Growth => "growth",
+            Self::Nothing(_) => "leave it alone",
+        }
+    }
+
     /// Returns the block sizes of the pool, if it has any.
     pub(crate) fn sizes(&self) -> Vec<usize> {
         match self {

@@ -8,7 +8,10 @@ mod measures;
 mod pasted;
 mod survey;
 
+use std::collections::HashMap;
+
 use anyhow::{Result, ensure};
+use foldhash::fast::FixedState;
 use millpond_trace::{Reader, Start, Summary, analysis::Analysis};
 
 use super::Language;
@@ -39,6 +42,8 @@ pub(crate) struct SiteAdvices {
     pub(crate) languages: Vec<Language>,
     /// All sites that allocate, those with the most calls first.
     pub(crate) sites: Vec<SiteAdvice>,
+    /// The place among the sites for each stack of one.
+    pub(crate) of_stack: HashMap<u32, u32, FixedState>,
     /// What stood in the way of more names, in words.
     pub(crate) notes: Vec<String>,
 }
@@ -71,18 +76,24 @@ pub(crate) fn advise(reader: &mut Reader, places: &cli::Places) -> Result<SiteAd
     drop(progress);
     let calls = measured.sites.iter().map(Measures::calls).sum();
     let wall = reader.summary().wall_ns;
-    let advised = found.list.into_iter().zip(measured.sites).filter(|(_, measures)| measures.blocks > 0);
+    let advised = (0..).zip(found.list).zip(measured.sites).filter(|(_, measures)| measures.blocks > 0);
     let mut sites: Vec<_> = advised
-        .map(|(site, measures)| SiteAdvice {
-            kind: Kind::of(&measures, calls),
-            lifetime: site.usage.lifetime(wall),
-            frames: site.frames,
-            through: site.through,
-            usage: site.usage,
-            measures,
+        .map(|((number, site), measures)| {
+            let advice = SiteAdvice {
+                kind: Kind::of(&measures, calls),
+                lifetime: site.usage.lifetime(wall),
+                frames: site.frames,
+                through: site.through,
+                usage: site.usage,
+                measures,
+            };
+            (number, advice)
         })
         .collect();
-    sites.sort_by_key(|site| std::cmp::Reverse(site.measures.calls()));
+    sites.sort_by_key(|(number, site)| (std::cmp::Reverse(site.measures.calls()), *number));
+    let places: HashMap<u32, u32> = (0..).zip(&sites).map(|(place, &(number, _))| (number, place)).collect();
+    let placed = |(stack, number)| Some((stack, *places.get(&number)?));
+    let of_stack = found.of_stack.into_iter().filter_map(placed).collect();
     let path = std::path::Path::new(&reader.start().program);
     Ok(SiteAdvices {
         command_line: trace::command_line(reader),
@@ -90,7 +101,8 @@ pub(crate) fn advise(reader: &mut Reader, places: &cli::Places) -> Result<SiteAd
         summary: reader.summary().clone(),
         foreign: measured.foreign,
         languages: Language::of(path, &reader.tables().modules),
-        sites,
+        sites: sites.into_iter().map(|(_, site)| site).collect(),
+        of_stack,
         notes: names.notes,
     })
 }

@@ -4,11 +4,13 @@ mod bare;
 mod malloc;
 mod mimalloc;
 mod pools;
+mod routed;
 
 pub(crate) use bare::Bare;
 pub(crate) use malloc::Malloc;
 pub(crate) use mimalloc::{Mimalloc, mimalloc_version};
 pub(crate) use pools::Pools;
+pub(crate) use routed::{Alone, Route, Routed};
 use serde::{Deserialize, Serialize};
 
 use crate::trace::Request;
@@ -68,6 +70,8 @@ pub(crate) enum Name {
     Advised,
     /// The same pools on huge pages.
     Huge,
+    /// What is advised for some call sites, and `malloc` for all others.
+    Routed,
 }
 
 impl Name {
@@ -85,6 +89,7 @@ impl Name {
             Self::Pools => "pools",
             Self::Advised => "advised",
             Self::Huge => "huge",
+            Self::Routed => "what is advised for call sites",
         }
     }
 
@@ -103,7 +108,7 @@ impl Name {
 
     /// Returns whether it uses `malloc` of the baseline, by itself or where its pools get memory.
     pub(crate) fn uses_baseline(self) -> bool {
-        self == Self::Library || self.is_pool()
+        matches!(self, Self::Library | Self::Routed) || self.is_pool()
     }
 
     /// Returns whether it consists of Millpond's pools.

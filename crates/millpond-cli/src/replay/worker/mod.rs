@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use self::walk::walk;
 pub(crate) use self::{plan::stretch, serving::FUNCTIONS};
-use super::contender::{Bare, Contender, Malloc, Mimalloc, Name, Pools};
+use super::contender::{Alone, Bare, Contender, Malloc, Mimalloc, Name, Pools, Route, Routed};
 use crate::trace::{Kind, Request, Step};
 
 /// The first argument of a worker.
@@ -41,6 +41,8 @@ pub(crate) struct Task {
     pub(crate) library: Option<PathBuf>,
     /// Block sizes of [`Name::Advised`] and [`Name::Huge`].
     pub(crate) sizes: Vec<usize>,
+    /// What serves each route of [`Name::Routed`], from route 1 on; `None` stands for `malloc`.
+    pub(crate) routes: Vec<Option<Route>>,
     /// Check every block instead of timing.
     pub(crate) verify: bool,
     /// Time how long it takes to read all blocks that are live when most bytes are live.
@@ -182,6 +184,10 @@ fn work(input: &mut StdinLock<'_>) -> Result<Reply> {
             run_shared(&Pools::chosen_on_huge_pages_shared(&task.sizes)?, &task, input)
         }
         Name::Huge => run(&Pools::chosen_on_huge_pages(&task.sizes)?, &task, input),
+        Name::Routed if has_threads => {
+            run_shared(&Routed::new(&task.routes, Route::serve_threads)?, &task, input)
+        }
+        Name::Routed => run(&Routed::new(&task.routes, Alone::new)?, &task, input),
     }
 }
 

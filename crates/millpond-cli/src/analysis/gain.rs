@@ -1,0 +1,286 @@
+//! What the advice for call sites gains: predicted from the number of calls, and replayed for each site alone and for
+//! all of them together.
+
+use anyhow::{Result, bail, ensure};
+use millpond_trace::Reader;
+
+use super::{Bound, incomplete};
+use crate::{
+    advise::{Kind, SiteAdvice, SiteAdvices},
+    cli::Settings,
+    estimate::Estimate,
+    replay::{self, Baseline, Comparison, Outcome, Route, Routing},
+    trace::{self, Histogram},
+    units,
+};
+
+/// The widest range that says something: this share of the program's CPU time, or this part of the gain if that is more.
+const WIDEST: f64 = 0.05;
+const WIDEST_PART: f64 = 1.0 / 3.0;
+/// Nanoseconds that a call of a pool, an arena or a buffer takes, for predictions; and of a pool for several threads.
+const POOL_CALL: f64 = 5.0;
+const SHARED_CALL: f64 = 10.0;
+/// A prediction lies between these multiples of its estimate: the baseline takes longer for some calls than for others.
+const PREDICTED: (f64, f64) = (0.4, 1.6);
+/// Max number of sites in a replay: each has a number from 1 on in a byte.
+const MOST: usize = 200;
+
+/// The sites to replay.
+#[derive(Clone, Debug)]
+pub(crate) enum Selection {
+    /// The first of those for which there is advice, up to this number.
+    First(usize),
+    /// Those with these numbers, counted from 1.
+    Named(Vec<usize>),
+}
+
+/// What is known about the gain of a change, in comparison with the baseline.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Gain {
+    /// The share of the program's CPU time that is saved according to the number of calls; `None` if the program's CPU
+    /// time is not known well enough.
+    pub(crate) predicted: Option<Estimate>,
+    /// What the replay found.
+    pub(crate) replayed: Told,
+}
+
+/// What the replay found.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Told {
+    /// The nanoseconds and the share of the program's CPU time that are saved; less than zero is lost.
+    Saved { ns: Estimate, share: Estimate },
+    /// The rounds differ too much: the share lies in this range.
+    TooWide { share: Estimate },
+    /// It cannot be told, for this reason.
+    Unknown(String),
+}
+
+/// The gains of several sites.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Gains {
+    /// The gain of each site alone, by its number, counted from 1.
+    pub(crate) alone: Vec<(usize, Gain)>,
+    /// The gain of those of them together that can be replayed, and their numbers.
+    pub(crate) together: Option<(Vec<usize>, Gain)>,
+}
+
+impl Gains {
+    /// Returns the gain of a site alone.
+    pub(crate) fn of(&self, number: usize) -> Option<&Gain> {
+        self.alone.iter().find(|(known, _)| *known == number).map(|(_, gain)| gain)
+    }
+}
+
+/// Replays the advice for sites, with which `advices` came.
+pub(crate) fn gains(
+    reader: &mut Reader,
+    advices: &SiteAdvices,
+    selection: &Selection,
+    settings: &Settings,
+) -> Result<Gains> {
+    let numbers = selected(advices, selection)?;
+    if numbers.is_empty() {
+        return Ok(Gains::default());
+    }
+    let histogram = Histogram::read(reader)?;
+    let has_threads = histogram.threads.at_once > 1;
+    let sites: Vec<_> = numbers.iter().map(|&number| (number, &advices.sites[number - 1])).collect();
+    let (mut replayed, mut alone) = (Vec::new(), Vec::new());
+    for &(number, site) in &sites {
+        match route(site, has_threads) {
+            Ok(route) => replayed.push((number, route)),
+            Err(why) => alone.push((number, Gain { predicted: None, replayed: Told::Unknown(why) })),
+        }
+    }
+    if !replayed.is_empty() {
+        let program = trace::program(reader);
+        let (baseline, obstacle) = Baseline::new(&settings.baseline, reader, &program)?;
+        let comparison = replay_all(reader, advices, &histogram, &replayed, settings, baseline)?;
+        let scale = Scale::new(advices, &comparison, &program, obstacle, has_threads);
+        for ((number, _), outcome) in replayed.iter().zip(comparison.outcomes.iter().skip(1)) {
+            alone.push((*number, scale.gain(&[&advices.sites[number - 1]], outcome)));
+        }
+        alone.sort_by_key(|(number, _)| *number);
+        let numbers: Vec<_> = replayed.iter().map(|(number, _)| *number).collect();
+        let sites: Vec<_> = numbers.iter().map(|number| &advices.sites[number - 1]).collect();
+        let all = comparison.outcomes.get(numbers.len() + 1).filter(|_| numbers.len() > 1);
+        let together = all.map(|outcome| (numbers, scale.gain(&sites, outcome)));
+        return Ok(Gains { alone, together });
+    }
+    Ok(Gains { alone, together: None })
+}
+
+/// Returns whether the advice for a site can be replayed: there is something that takes the place of `malloc`.
+pub(super) fn has_replay(site: &SiteAdvice) -> bool {
+    site.kind.is_advice() && site.kind != Kind::Growth
+}
+
+/// Returns the numbers of the selected sites.
+fn selected(advices: &SiteAdvices, selection: &Selection) -> Result<Vec<usize>> {
+    let sites = &advices.sites;
+    let is_replayed = |number: &usize| has_replay(&sites[number - 1]);
+    match selection {
+        Selection::First(most) => Ok((1..=sites.len()).filter(is_replayed).take((*most).min(MOST)).collect()),
+        Selection::Named(numbers) => {
+            ensure!(numbers.len() <= MOST, "--sites: more than {MOST} sites cannot be replayed at once");
+            let mut numbers = numbers.clone();
+            numbers.sort_unstable();
+            numbers.dedup();
+            for number in &numbers {
+                ensure!(
+                    (1..=sites.len()).contains(number),
+                    "--sites: there is no site {number}; `millpond advise` without --sites lists {}",
+                    units::counted(sites.len() as u64, "site")
+                );
+                if !is_replayed(number) {
+                    bail!(
+                        "--sites: there is no pool, arena, buffer or capacity for site {number} to be replayed with"
+                    );
+                }
+            }
+            Ok(numbers)
+        }
+    }
+}
+
+/// Replays each route alone, all together if there are several, and the baseline once more.
+fn replay_all(
+    reader: &mut Reader,
+    advices: &SiteAdvices,
+    histogram: &Histogram,
+    replayed: &[(usize, Route)],
+    settings: &Settings,
+    baseline: Baseline,
+) -> Result<Comparison> {
+    let route_of = |place: u32| {
+        let at = replayed.iter().position(|(number, _)| *number == place as usize + 1)?;
+        Some(at as u8 + 1)
+    };
+    let of_stack =
+        advices.of_stack.iter().filter_map(|(&stack, &place)| Some((stack, route_of(place)?))).collect();
+    let numbers: Vec<_> = (1..=replayed.len() as u8).collect();
+    let mut selections: Vec<_> = numbers.iter().map(|&number| vec![number]).collect();
+    if numbers.len() > 1 {
+        selections.push(numbers);
+    }
+    // The control: nothing selected, so it differs from the baseline by chance only.
+    selections.push(Vec::new());
+    let routes = replayed.iter().map(|(_, route)| route.clone()).collect();
+    replay::measure_routes(reader, histogram, Routing { of_stack, routes, selections }, settings, baseline)
+}
+
+/// Returns how a site is replayed, or why it cannot be.
+fn route(site: &SiteAdvice, has_threads: bool) -> Result<Route, String> {
+    let route = match &site.kind {
+        Kind::Arena | Kind::Frame { .. } => Route::Arena,
+        Kind::Reuse { .. } => Route::Reuse,
+        Kind::Capacity { bytes } if site.measures.resizes > 0 => {
+            Route::Capacity(usize::try_from(*bytes).map_err(|_| "it is too large".to_owned())?)
+        }
+        Kind::Capacity { .. } => {
+            return Err("its blocks grow by copies, which a replay cannot leave out".into());
+        }
+        kind => Route::Pool(kind.sizes()),
+    };
+    match route {
+        Route::Pool(_) => Ok(route),
+        _ if has_threads => Err("with several threads, only pools can be replayed".into()),
+        _ => Ok(route),
+    }
+}
+
+/// What turns measurements into gains.
+struct Scale<'a> {
+    bound: Bound,
+    /// Why there can be no figures.
+    exclusion: Option<String>,
+    baseline: Option<&'a Outcome>,
+    /// Nanoseconds by which the baseline differs from itself.
+    chance: f64,
+    /// Nanoseconds that a call takes with the baseline, and with a pool.
+    call: f64,
+    pool_call: f64,
+}
+
+impl<'a> Scale<'a> {
+    /// `obstacle` says why the baseline is not the program's allocator.
+    fn new(
+        advices: &SiteAdvices,
+        comparison: &'a Comparison,
+        program: &str,
+        obstacle: Option<String>,
+        has_threads: bool,
+    ) -> Self {
+        let summary = &advices.summary;
+        let bound = Bound::new(summary, comparison, None, program);
+        let call = bound.allocation.median / summary.events.max(1) as f64;
+        Self {
+            exclusion: incomplete(summary).or(obstacle),
+            baseline: comparison.of_baseline(),
+            chance: chance(comparison),
+            call,
+            pool_call: if has_threads { SHARED_CALL } else { POOL_CALL },
+            bound,
+        }
+    }
+
+    fn gain(&self, sites: &[&SiteAdvice], outcome: &Outcome) -> Gain {
+        let ns = sites.iter().map(|site| self.predicted_ns(site)).sum::<f64>();
+        let estimate = Estimate { median: ns, least: ns * PREDICTED.0, most: ns * PREDICTED.1 };
+        let predicted = self.bound.share(estimate).filter(|_| self.exclusion.is_none());
+        Gain { predicted, replayed: self.replayed(outcome) }
+    }
+
+    /// Returns the nanoseconds that a site saves if each call takes as long as the average, and as a pool's.
+    fn predicted_ns(&self, site: &SiteAdvice) -> f64 {
+        let measures = &site.measures;
+        let calls = (measures.calls() + site.measures.blocks - site.measures.live_blocks) as f64;
+        match site.kind {
+            Kind::Capacity { .. } => measures.resizes as f64 * self.call,
+            _ => calls * (self.call - self.pool_call).max(0.0),
+        }
+    }
+
+    fn replayed(&self, outcome: &Outcome) -> Told {
+        let Some(baseline) = self.baseline.filter(|_| self.exclusion.is_none()) else {
+            return Told::Unknown(self.exclusion.clone().unwrap_or_default());
+        };
+        let Estimate { median, least, most } = Estimate::difference(&baseline.times, &outcome.times);
+        let ns = Estimate { median, least: least - self.chance, most: most + self.chance };
+        match (self.bound.share(ns), &self.bound.doubt) {
+            (Some(share), _) => told(ns, share),
+            (None, Some(doubt)) => Told::Unknown(doubt.text.clone()),
+            (None, None) => Told::Unknown("the trace does not say how much CPU time the program took".into()),
+        }
+    }
+}
+
+/// Returns by how many nanoseconds the control, which is the last outcome, differs from the baseline.
+fn chance(comparison: &Comparison) -> f64 {
+    let pair = comparison.of_baseline().zip(comparison.outcomes.last());
+    pair.map_or(0.0, |(baseline, control)| Estimate::difference(&baseline.times, &control.times).median.abs())
+}
+
+/// Returns the gain, unless its range is too wide to say anything.
+fn told(ns: Estimate, share: Estimate) -> Told {
+    let width = share.most - share.least;
+    if width <= WIDEST.max(share.median.abs() * WIDEST_PART) {
+        return Told::Saved { ns, share };
+    }
+    Told::TooWide { share }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wide_range_is_none() {
+        let ns = Estimate::exact(1e6);
+        let range = |least, median, most| told(ns, Estimate { median, least, most });
+        assert!(matches!(range(0.01, 0.02, 0.05), Told::Saved { .. }));
+        assert!(matches!(range(-0.01, 0.02, 0.05), Told::TooWide { .. }));
+        assert!(matches!(range(0.25, 0.3, 0.35), Told::Saved { .. }), "a third of the gain");
+        assert!(matches!(range(0.2, 0.3, 0.35), Told::TooWide { .. }));
+    }
+}
