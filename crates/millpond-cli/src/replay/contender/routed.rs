@@ -112,7 +112,7 @@ impl<S: Contender> Contender for Routed<S> {
 /// What serves a route for one thread.
 pub(crate) enum Alone {
     /// Pools.
-    Pool(Pools<OnHeap>),
+    Pool(Box<Pools<OnHeap>>),
     /// An arena.
     Arena(Arena),
     /// Buffers.
@@ -124,7 +124,7 @@ pub(crate) enum Alone {
 impl Alone {
     pub(crate) fn new(route: &Route) -> Result<Self> {
         Ok(match route {
-            Route::Pool(sizes) => Self::Pool(Pools::chosen(sizes)?),
+            Route::Pool(sizes) => Self::Pool(Box::new(Pools::chosen(sizes)?)),
             Route::Arena => Self::Arena(Arena::new()),
             Route::Reuse => Self::Reuse(Reuse::default()),
             Route::Capacity(bytes) => Self::Capacity(*bytes),
