@@ -3,7 +3,8 @@
 //!
 //! It runs in another program's process, often before `main` and in signal handlers, so it follows strict rules: it
 //! uses neither the standard library nor an allocator, never panics, prints nothing, preserves `errno`, keeps no file
-//! descriptors open, and on any failure stops recording instead of disturbing the program.
+//! descriptors open (except high ones, before the program enters a sandbox or the like), and on any failure stops recording
+//! instead of disturbing the program.
 //!
 //! The layout of its output, and the code that writes it, are in `millpond_trace::raw`.
 //!

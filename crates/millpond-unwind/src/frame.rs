@@ -2,7 +2,7 @@
 
 use core::{
     arch::asm,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
 use crate::{
@@ -83,7 +83,18 @@ pub(crate) struct Area {
     /// A word by which the outermost frame is known to be the last, with its address; or zeros.
     end: [AtomicU64; 2],
     frames: [[AtomicU64; 4]; PLACES],
+    /// The words on which the last stack depends, with their addresses: those by which the outermost frames are left first,
+    /// and of each frame the one that is read last first.
+    checks: [[AtomicU64; 2]; MOST_CHECKS],
+    /// For each frame of the last stack, the number of checks of it and of all frames outside it; above, how many of these
+    /// frames are odd, of which the checks are not complete.
+    ends: [AtomicU32; MOST_FRAMES],
 }
+
+/// Max checks of a stack: two words for each frame.
+const MOST_CHECKS: usize = 2 * MOST_FRAMES;
+/// Bits of the number of checks in [`Area::ends`].
+const CHECK_BITS: u32 = 16;
 
 impl Area {
     /// Returns the mark of a walk that starts at this stack pointer.
@@ -144,6 +155,51 @@ impl Area {
         more.store(u64::from(frame.node) | saved << 32 | flags << 48, Relaxed);
     }
 
+    /// Returns the stack pointer of a frame.
+    #[inline(always)]
+    pub(crate) fn sp_of(&self, at: usize) -> u64 {
+        // SAFETY: the remainder is below the length.
+        let [_, sp, ..] = unsafe { self.frames.get_unchecked(at % PLACES) };
+        sp.load(Relaxed)
+    }
+
+    /// Sets a frame of the last stack, whose caller is `caller`; none for the outermost.
+    #[inline(always)]
+    pub(crate) fn settle(&self, at: usize, frame: &Frame, caller: Option<&Frame>) {
+        self.set(at, frame);
+        let (mut checks, odd) = if at == 0 { (0, 0) } else { self.ends_of(at - 1) };
+        if let Some(caller) = caller {
+            let [address, bp] = frame.words(caller);
+            for (address, value) in bp.into_iter().chain(address) {
+                let [first, second] = self.check(checks);
+                first.store(address, Relaxed);
+                second.store(value, Relaxed);
+                checks += 1;
+            }
+        }
+        let odd = odd + usize::from(frame.flags & ODD != 0);
+        self.end_of(at).store((checks | odd << CHECK_BITS) as u32, Relaxed);
+    }
+
+    #[inline(always)]
+    fn check(&self, at: usize) -> &[AtomicU64; 2] {
+        // SAFETY: the remainder is below the length.
+        unsafe { self.checks.get_unchecked(at % MOST_CHECKS) }
+    }
+
+    #[inline(always)]
+    fn end_of(&self, at: usize) -> &AtomicU32 {
+        // SAFETY: the remainder is below the length.
+        unsafe { self.ends.get_unchecked(at % MOST_FRAMES) }
+    }
+
+    /// Returns the number of checks of the frames from `at` outwards, and how many of these are odd.
+    #[inline(always)]
+    fn ends_of(&self, at: usize) -> (usize, usize) {
+        let ends = self.end_of(at).load(Relaxed) as usize;
+        (ends & ((1 << CHECK_BITS) - 1), ends >> CHECK_BITS)
+    }
+
     /// Sets the word by which the outermost frame is known to be the last.
     pub(crate) fn set_end(&self, address: u64, value: u64) {
         self.end[0].store(address, Relaxed);
@@ -163,6 +219,37 @@ impl Area {
     /// A frame of this thread must be in the state of the frame `from`, and `step` must take a step from a state.
     #[inline(always)]
     pub(crate) unsafe fn verify(&self, from: usize, step: impl Fn(State) -> Step) -> Result<(), usize> {
+        let (checks, odd) = self.ends_of(from);
+        if odd != 0 {
+            // SAFETY: the caller guarantees the same.
+            return unsafe { self.verify_by_steps(from, step) };
+        }
+        for at in (0..checks).rev() {
+            let [address, value] = self.check(at);
+            // SAFETY: a frame of this thread is in the state of the one `from`, and all words in front of this one are the
+            // same, so the rules lead to this address.
+            if unsafe { word(address.load(Relaxed)) } != value.load(Relaxed) {
+                return Err(self.frame_of(at, from));
+            }
+        }
+        // SAFETY: the outermost frame is in the same state, so its rule leads to this address.
+        let same = self.end().is_none_or(|(address, value)| unsafe { word(address) == value });
+        if same { Ok(()) } else { Err(0) }
+    }
+
+    /// Returns the frame with this check, one of those from `from` outwards.
+    #[cold]
+    fn frame_of(&self, check: usize, from: usize) -> usize {
+        (1..=from).rev().find(|&at| self.ends_of(at - 1).0 <= check).unwrap_or(0)
+    }
+
+    /// Does so where some steps read other words.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Area::verify`].
+    #[inline(never)]
+    unsafe fn verify_by_steps(&self, from: usize, step: impl Fn(State) -> Step) -> Result<(), usize> {
         let mut frame = self.get(from);
         for at in (1..=from).rev() {
             let caller = self.get(at - 1);
@@ -187,27 +274,34 @@ impl Area {
     }
 }
 
-/// The frames of a stack in an [`Area`]: from the outermost to the innermost.
+/// The last stack in an [`Area`], of at least one frame.
 pub(crate) struct Stack<'a> {
     pub(crate) area: &'a Area,
-    pub(crate) first: usize,
     pub(crate) count: usize,
 }
 
 impl Stack<'_> {
-    pub(crate) fn leaf(&self) -> Option<Frame> {
-        Some(self.area.get(self.first + self.count.checked_sub(1)?))
+    pub(crate) fn leaf(&self) -> Frame {
+        self.area.get(self.count.saturating_sub(1))
     }
 
-    /// Returns all words on which the stack depends, with their addresses, in the order in which a walk reads them;
-    /// `None` if it depends on others as well.
-    pub(crate) fn words(&self) -> Option<impl Iterator<Item = (u64, u64)>> {
-        let frame = |at: usize| self.area.get(self.first + at);
-        if (0..self.count).any(|at| frame(at).flags & ODD != 0) {
-            return None;
+    /// Returns the number of words on which the stack depends; `None` if it depends on others than checks.
+    pub(crate) fn word_count(&self) -> Option<usize> {
+        let (checks, odd) = self.area.ends_of(self.count.checked_sub(1)?);
+        (odd == 0).then(|| checks + usize::from(self.area.end().is_some()))
+    }
+
+    /// Passes these words, with their addresses, to `take`, in the order in which a walk reads them.
+    #[inline(always)]
+    pub(crate) fn each_word(&self, mut take: impl FnMut(u64, u64)) {
+        let (checks, _) = self.area.ends_of(self.count.saturating_sub(1));
+        for at in (0..checks).rev() {
+            let [address, value] = self.area.check(at);
+            take(address.load(Relaxed), value.load(Relaxed));
         }
-        let words = (1..self.count).rev().flat_map(move |at| frame(at).words(&frame(at - 1))).flatten();
-        Some(words.chain(self.area.end()))
+        if let Some((address, value)) = self.area.end() {
+            take(address, value);
+        }
     }
 }
 

@@ -153,19 +153,22 @@ impl Memo {
 
     /// Remembers a stack for the call whose return address is at `sp`.
     pub(crate) fn fill(&self, sp: u64, bp: u64, stack: &Stack<'_>, node: u32) {
-        let Some(count) = stack.words().map(Iterator::count).filter(|&count| count <= MOST) else { return };
+        let Some(count) = stack.word_count().filter(|&count| count <= MOST) else { return };
         let Some((start, end)) = self.reserve((HEAD + count) as u64) else { return };
-        let Some(ip) = stack.leaf().map(|leaf| leaf.ip) else { return };
-        let needs_bp = stack.leaf().is_some_and(|leaf| leaf.needs_bp());
-        let about = u64::from(node) | (count as u64) << 32 | u64::from(needs_bp) << 48;
-        let head = [(sp, ip), (sp, bp), (sp, about)];
-        for (at, (address, value)) in
-            (start..end).zip(head.into_iter().chain(stack.words().into_iter().flatten()))
-        {
+        let leaf = stack.leaf();
+        let about = u64::from(node) | (count as u64) << 32 | u64::from(leaf.needs_bp()) << 48;
+        let mut at = start;
+        let mut put = |address: u64, value: u64| {
             let [first, second] = self.at(at);
             first.store(address, Relaxed);
             second.store(value, Relaxed);
-        }
+            at += 1;
+        };
+        put(sp, leaf.ip);
+        put(sp, bp);
+        put(sp, about);
+        stack.each_word(put);
+        let ip = leaf.ip;
         if self.head.load(Relaxed) == end {
             self.slot(ip, sp).store(start + 1, Relaxed);
         } else {

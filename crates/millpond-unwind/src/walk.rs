@@ -67,7 +67,7 @@ impl<H: Host> Walk<'_, H> {
                 return 0;
             };
             if memo {
-                self.walker.memo.fill(sp, bp, &Stack { area, first: 0, count: depth }, node);
+                self.walker.memo.fill(sp, bp, &Stack { area, count: depth }, node);
             }
             if area.finish(sp, if frames.whole { depth } else { 0 }) {
                 return node;
@@ -93,7 +93,7 @@ impl<H: Host> Walk<'_, H> {
         let (mut state, mut old, mut barred, mut first) = (leaf, depth, depth, PLACES);
         let take = |state: State| self.step(self.rule(&state), state);
         loop {
-            while old > 0 && area.get(old - 1).sp < state.sp {
+            while old > 0 && area.sp_of(old - 1) < state.sp {
                 old -= 1;
             }
             if old > 0 && old <= barred && area.get(old - 1).is_in(&state) {
@@ -130,17 +130,15 @@ impl<H: Host> Walk<'_, H> {
     #[inline(always)]
     fn settle(&self, area: &Area, frames: &Frames) -> Option<(u32, usize)> {
         let Frames { kept, first, root, .. } = *frames;
-        let (mut needs_bp, mut parent) = (false, root);
-        if kept > 0 {
-            let last = area.get(kept - 1);
-            (needs_bp, parent) = (last.needs_bp(), last.node);
-        }
+        let mut caller = (kept > 0).then(|| area.get(kept - 1));
+        let mut parent = caller.as_ref().map_or(root, |caller| caller.node);
         let mut depth = kept;
         for at in first..PLACES {
-            let mut frame = area.get(at).with_caller(needs_bp);
+            let mut frame = area.get(at).with_caller(caller.as_ref().is_some_and(Frame::needs_bp));
             frame.node = self.process.nodes.intern(&self.walker.nodes, self.host, frame.ip, parent)?;
-            (needs_bp, parent) = (frame.needs_bp(), frame.node);
-            area.set(depth, &frame);
+            area.settle(depth, &frame, caller.as_ref());
+            parent = frame.node;
+            caller = Some(frame);
             depth += 1;
         }
         Some((parent, depth))

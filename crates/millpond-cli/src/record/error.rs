@@ -21,6 +21,8 @@ pub(crate) enum RecordError {
     NotLoaded,
     /// Became another program, which did not load the recorder.
     Became(PathBuf, Box<RecordError>),
+    /// Was started by a process that could not write notes, and did not record.
+    NotInherited,
     /// The recorder was loaded but failed.
     Failed(String),
     /// No such process; lists the existing ones.
@@ -56,6 +58,11 @@ impl fmt::Display for RecordError {
             Self::NotLoaded => f.write_str(
                 "did not load the recorder: something has changed LD_PRELOAD in its environment (sudo does), it runs as a \
                  user who may not read the recorder, or it has more rights than its user (see getcap)",
+            ),
+            Self::NotInherited => f.write_str(
+                "was started in a sandbox (seccomp), without its former rights or in another root directory, and did not get \
+                 what the recorder had kept open for that: descriptors were closed, there is no /proc, or it is statically \
+                 linked",
             ),
             Self::Became(program, error) => {
                 write!(f, "became {}, which {error}", program.display())

@@ -91,6 +91,9 @@ pub(crate) struct Recording {
     pub(crate) failed: usize,
     /// Processes that were in a sandbox from their start.
     pub(crate) sandboxed: usize,
+    /// Number of programs that were started in a sandbox, without rights or in another root directory, and did not record;
+    /// nothing else is known about them.
+    pub(crate) missing: usize,
     /// Programs that were started and did not load the recorder.
     pub(crate) escaped: Vec<Escape>,
     /// Number of stacks that were compared with what the compiler's library finds, and of those that differed.

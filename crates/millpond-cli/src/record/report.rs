@@ -2,7 +2,10 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use super::recording::{Escape, Other, Recording, Trace};
+use super::{
+    error::RecordError,
+    recording::{Escape, Other, Recording, Trace},
+};
 use crate::{
     analysis, terminal,
     units::{bytes, counted, range, time},
@@ -58,6 +61,11 @@ pub(crate) fn about(recording: &Recording) -> Vec<String> {
             "{} could not be recorded: a sandbox (seccomp) might have killed them for it",
             counted(recording.sandboxed as u64, "process")
         ));
+    }
+    if recording.missing > 0 {
+        let each = if recording.missing == 1 { "which" } else { "each of which" };
+        let programs = counted(recording.missing as u64, "program");
+        lines.push(format!("not recorded: {programs}, {each} {}", RecordError::NotInherited));
     }
     lines.extend(escaped(&recording.escaped));
     let [compared, different] = recording.compared;

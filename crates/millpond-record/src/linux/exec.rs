@@ -1,23 +1,21 @@
-//! Notes the programs that a process becomes or starts, so that a program that was not recorded is noticed afterwards,
-//! and restores the recorder's environment variables if they were removed.
+//! The environment of programs that a process becomes or starts: restores the recorder's variables if they were removed, and
+//! adds what the programs inherit.
 
 use core::{
     cell::UnsafeCell,
     ffi::{CStr, c_char},
-    mem::offset_of,
     ptr::null,
     sync::atomic::{AtomicBool, AtomicU32, Ordering::*},
 };
 
-use millpond_trace::raw::{DIRECTORY, Exec, LOST_CHILD, SOME_CHILD};
+use millpond_trace::raw::{DIRECTORY, FILES, LOST_CHILD, SOME_CHILD};
 
 use super::{
-    clock,
-    control::control,
+    inherit::{self, Entry},
+    notes::Start,
     path::{self, Path},
     real::{Text, Texts},
     recording,
-    sys::{self, File, Quiet},
 };
 
 /// The environment variable that the dynamic linker reads.
@@ -57,47 +55,108 @@ pub(crate) unsafe fn remember() {
     KNOWN.store(1, Release);
 }
 
-/// Space for an environment with the two variables.
-pub(crate) struct Environment([*const c_char; MOST + 3]);
+/// Space for an environment with the recorder's variables.
+pub(crate) struct Environment {
+    entries: [*const c_char; MOST + 4],
+    files: Entry,
+    preload: [u8; LONGEST],
+}
 
 impl Environment {
     pub(crate) const fn new() -> Self {
-        Self([null(); MOST + 3])
+        Self { entries: [null(); MOST + 4], files: Entry::new(), preload: [0; LONGEST] }
     }
 
-    /// Returns the given environment with the missing variables added.
+    /// Returns the given environment for a program, with missing variables added. Those that say how the recorder is loaded
+    /// and what it inherits have the values that the program needs.
     ///
     /// # Safety
     ///
     /// `given` must be null or a null-terminated array of C strings.
-    pub(crate) unsafe fn with(&mut self, given: Texts) -> Texts {
+    pub(crate) unsafe fn with(&mut self, given: Texts, start: &Start) -> Texts {
         if KNOWN.load(Acquire) == 0 || !recording::is_joined() {
             return given;
         }
-        let mut count = 0;
+        let files = inherit::is_needed().then(|| self.files.variable(start.process(), start.is_counted()));
         // SAFETY: the caller guarantees a null-terminated array or null; the entries are not written any more.
         unsafe {
+            let ours = [DIRECTORY, PRELOAD].into_iter().zip(entries().map(|(_, entry)| entry.as_ptr()));
+            let mut wanted: [(&str, *const c_char); 3] =
+                [(FILES, files.unwrap_or(null())), ("", null()), ("", null())];
+            for (place, (name, entry)) in wanted.iter_mut().skip(1).zip(ours) {
+                *place = (name, entry);
+            }
+            let (mut count, mut changed) = (0, false);
             while !given.is_null() && !(*given.add(count)).is_null() {
-                let Some(place) = self.0.get_mut(count).filter(|_| count < MOST) else { return given };
+                let Some(place) = self.entries.get_mut(count).filter(|_| count < MOST) else { return given };
                 *place = *given.add(count);
                 count += 1;
             }
-            let before = count;
-            for (name, entry) in entries() {
-                if !entry.is_empty()
-                    && path::variable(given, name).is_none()
-                    && let Some(place) = self.0.get_mut(count)
-                {
-                    *place = entry.as_ptr();
-                    count += 1;
+            let given_count = count;
+            for (name, entry) in wanted {
+                let at = (0..given_count).find(|&at| path::is_named(*given.add(at), name));
+                let entry = match at {
+                    Some(at) if name == PRELOAD => self.loadable(*given.add(at)),
+                    None if name == PRELOAD => self.loadable(entry),
+                    Some(at) if name == DIRECTORY => *given.add(at),
+                    _ => entry,
+                };
+                let is_there = !entry.is_null() && *entry != 0;
+                if let Some(place) = self.entries.get_mut(at.unwrap_or(count)).filter(|_| is_there) {
+                    changed |= *place != entry;
+                    *place = entry;
+                    count += usize::from(at.is_none());
                 }
             }
-            if let Some(end) = self.0.get_mut(count) {
+            if let Some(end) = self.entries.get_mut(count) {
                 *end = null();
             }
-            if count == before { given } else { self.0.as_ptr() }
+            if changed { self.entries.as_ptr() } else { given }
         }
     }
+
+    /// Returns an entry of `LD_PRELOAD` in which the path of the recorder's library is one by which it can be loaded. If
+    /// there is none, the library is left out: the dynamic linker would complain.
+    ///
+    /// # Safety
+    ///
+    /// The entry must be a C string.
+    unsafe fn loadable(&mut self, entry: *const c_char) -> *const c_char {
+        let (Some(other), Some(library)) = (inherit::other_path(), library()) else { return entry };
+        // SAFETY: the caller guarantees a C string.
+        let text = unsafe { CStr::from_ptr(entry) }.to_bytes();
+        let library = library.as_bytes();
+        let Some(at) = text.windows(library.len()).position(|part| part == library) else { return entry };
+        let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + library.len()..));
+        let mut length = 0;
+        for part in [before, other.as_bytes(), after.unwrap_or_default(), b"\0"] {
+            let Some(place) = self.preload.get_mut(length..length + part.len()) else { return entry };
+            place.copy_from_slice(part);
+            length += part.len();
+        }
+        self.preload.as_ptr().cast()
+    }
+
+    /// Returns whether an entry was made by [`Environment::with`].
+    fn has_made(&self, entry: *const c_char) -> bool {
+        let own = (&raw const *self) as usize;
+        // SAFETY: this is called for entries of an environment that `with` has made, so the saved ones are known.
+        (own..own + size_of::<Self>()).contains(&(entry as usize))
+            || unsafe { entries() }.any(|(_, saved)| saved.as_ptr() == entry)
+    }
+}
+
+/// Returns the path of the recorder's library, the first in the saved `LD_PRELOAD`; `None` if it is too long.
+pub(crate) fn library() -> Option<Path> {
+    if KNOWN.load(Acquire) == 0 {
+        return None;
+    }
+    // SAFETY: the entries are known.
+    let entry = unsafe { entries() }.find(|(name, _)| *name == PRELOAD)?.1.to_bytes();
+    let path = entry.get(PRELOAD.len() + 1..)?.split(|&byte| byte == b':').next()?;
+    let mut library = Path::fixed(c"");
+    library.push(path);
+    (!path.is_empty() && library.as_bytes() == path).then_some(library)
 }
 
 /// Returns the two variables and their entries.
@@ -151,18 +210,21 @@ pub(crate) unsafe fn shell<T: Copy>(call: impl FnOnce() -> T, has_started: impl 
     if KNOWN.load(Acquire) == 0 || !recording::is_joined() {
         return call();
     }
-    let (at, given) = (now(), path::environment());
+    let mut start = Start::begin();
+    let given = path::environment();
     // SAFETY: the C library keeps the environment null or a null-terminated array of C strings; this thread alone may
     // write to `ForShells` until it resets `SHELLS`.
     unsafe {
-        let may_change = !is_complete(given) && !SHELLS.swap(true, Acquire);
-        let ours = if may_change { (*FOR_SHELLS.0.get()).with(given) } else { given };
+        let wanted = inherit::is_needed() || !is_complete(given);
+        let may_change = wanted && !SHELLS.swap(true, Acquire);
+        let ours = if may_change { (*FOR_SHELLS.0.get()).with(given, &start) } else { given };
         path::set_environment(ours);
-        let child = if is_complete(ours) { SOME_CHILD } else { LOST_CHILD };
-        let note = note(at, Some(child), c"/bin/sh".as_ptr());
+        let is_loaded = is_complete(ours) || inherit::other_path().is_some();
+        let child = if is_loaded { SOME_CHILD } else { LOST_CHILD };
+        start.note(child, c"/bin/sh".as_ptr());
         let answer = call();
         if !has_started(answer) {
-            take_back(note);
+            start.has_failed();
         }
         if ours != given && path::environment() == ours {
             put_back(ours, given);
@@ -188,11 +250,14 @@ unsafe fn put_back(ours: Texts, given: Texts) {
     unsafe {
         let mut entry = ours;
         while !given.is_null() && !(*place).is_null() {
-            let own = |entry: Text| entries().any(|(_, own)| own.as_ptr() == entry);
-            while own(*entry) {
+            let own = |entry: Text| !entry.is_null() && (*FOR_SHELLS.0.get()).has_made(entry);
+            let replaces = |entry: Text, given: Text| {
+                [FILES, PRELOAD].iter().any(|name| path::is_named(entry, name) && path::is_named(given, name))
+            };
+            while own(*entry) && !replaces(*entry, *place) {
                 entry = entry.add(1);
             }
-            if *place != *entry {
+            if *place != *entry && !own(*entry) {
                 *place = *entry;
             }
             if (*entry).is_null() {
@@ -201,73 +266,4 @@ unsafe fn put_back(ours: Texts, given: Texts) {
             (place, entry) = (place.add(1), entry.add(1));
         }
     }
-}
-
-/// Notes that a process is about to run this program. Returns the number of the note, for [`take_back`].
-///
-/// # Safety
-///
-/// The path must be a C string.
-pub(crate) unsafe fn note(at: u64, process: Option<u32>, program: Text) -> Option<u32> {
-    if !recording::is_joined() || program.is_null() {
-        return None;
-    }
-    let quiet = Quiet::begin();
-    if !quiet.may_call() {
-        return None;
-    }
-    let process = process.unwrap_or_else(|| sys::process_numbers().0);
-    let mut exec = Exec { ticks: at, process, failed: 0, path: [0; 496] };
-    // SAFETY: the caller guarantees that `program` is a C string.
-    let name = unsafe { CStr::from_ptr(program) }.to_bytes();
-    for (place, byte) in exec.path.iter_mut().zip(name) {
-        *place = *byte;
-    }
-    let number = control().execs.fetch_add(1, Relaxed);
-    // SAFETY: the buffer has that many bytes.
-    let written = unsafe { write((&raw const exec).cast(), size_of::<Exec>(), offset(number)) };
-    if written.is_err() {
-        // If there are several such processes, the last one is kept. The place in the file stays empty.
-        control().unwritten_ticks.store(at, Relaxed);
-        control().unwritten.store(process, Relaxed);
-    }
-    drop(quiet);
-    Some(number)
-}
-
-/// Marks a noted call as failed.
-pub(crate) fn take_back(note: Option<u32>) {
-    let Some(number) = note else { return };
-    let quiet = Quiet::begin();
-    if !quiet.may_call() {
-        return;
-    }
-    let failed = 1_u32;
-    let place = offset(number) + offset_of!(Exec, failed) as u64;
-    // SAFETY: the buffer has that many bytes.
-    if unsafe { write((&raw const failed).cast(), size_of::<u32>(), place) }.is_err() {
-        control().unwritten.store(0, Relaxed);
-    }
-    drop(quiet);
-}
-
-/// Returns the offset of a note in the file.
-fn offset(number: u32) -> u64 {
-    u64::from(number) * size_of::<Exec>() as u64
-}
-
-/// Writes a part of the file of notes.
-///
-/// # Safety
-///
-/// `from` must point to `length` bytes.
-unsafe fn write(from: *const u8, length: usize, place: u64) -> Result<(), u32> {
-    let file = File::open(&Path::execs(), libc::O_WRONLY | libc::O_CREAT)?;
-    // SAFETY: the caller guarantees that `from` points to `length` bytes.
-    unsafe { file.write(from, length, place) }
-}
-
-/// Returns the time; 0 if nothing is recorded.
-pub(crate) fn now() -> u64 {
-    if recording::is_joined() { clock::now() } else { 0 }
 }

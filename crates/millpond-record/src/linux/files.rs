@@ -2,25 +2,29 @@
 
 use core::ffi::CStr;
 
-use super::{
-    path::Path,
-    sys::{File, read_link},
-};
+use super::{path::Path, sys::File};
+
+/// Passes the contents of a file to `write`, best effort.
+pub(crate) fn read(from: &CStr, mut write: impl FnMut(&[u8])) {
+    let Ok(from) = File::open(&Path::fixed(from), libc::O_RDONLY) else { return };
+    let mut bytes = [0; 4096];
+    loop {
+        let count = from.read(&mut bytes);
+        let Some(part) = bytes.get(..count).filter(|part| !part.is_empty()) else { return };
+        write(part);
+    }
+}
 
 /// Copies a file, best effort: if that fails, the report lacks the information.
+#[cfg(target_arch = "x86_64")]
 pub(crate) fn copy(from: &CStr, to: &Path) {
-    let Ok(from) = File::open(&Path::fixed(from), libc::O_RDONLY) else { return };
     let Ok(to) = File::open(to, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL) else { return };
-    let mut bytes = [0; 4096];
     let mut offset = 0;
-    loop {
-        let count = from.read(&mut bytes).min(bytes.len());
-        // SAFETY: `read` has initialised that many bytes.
-        if count == 0 || unsafe { to.write(bytes.as_ptr(), count, offset) }.is_err() {
-            return;
-        }
-        offset += count as u64;
-    }
+    read(from, |part| {
+        // SAFETY: the slice has that many bytes.
+        let _ = unsafe { to.write(part.as_ptr(), part.len(), offset) };
+        offset += part.len() as u64;
+    });
 }
 
 /// Returns the bytes of anonymous resident memory of this process; 0 if unknown.
@@ -39,18 +43,6 @@ pub(crate) fn anonymous_memory() -> u64 {
 /// Parses a decimal number.
 fn number(digits: &[u8]) -> u64 {
     digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit.wrapping_sub(b'0')))
-}
-
-/// Writes the target of a symbolic link to a file.
-pub(crate) fn copy_link(from: &CStr, to: &Path) {
-    let mut bytes = [0_u8; 4096];
-    let count = read_link(&Path::fixed(from), &mut bytes);
-    if count > 0
-        && let Ok(to) = File::open(to, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL)
-    {
-        // SAFETY: the call has initialised that many bytes. Without this file, the program has no name in the trace.
-        let _ = unsafe { to.write(bytes.as_ptr(), count, 0) };
-    }
 }
 
 /// Returns the number after a word in the first bytes of a text file such as `/proc/self/status`; `None` if there is

@@ -6,7 +6,7 @@
 //! * `operators` – `operator new` and `operator delete` of C++.
 //! * `hooks` – call the real function, and log the event. `free` is logged before the call, everything else after it,
 //!   so that in time order no block is handed out again before it was freed.
-//! * `programs` – the functions by which a program becomes or starts others; `exec` – notes these programs, and restores
+//! * `programs` – the functions by which a program becomes or starts others; `notes` – notes these programs; `exec` – restores
 //!   the recorder's environment variables if they were removed; `confine` – the functions by which a process enters a
 //!   sandbox, where a system call could kill it.
 //! * `log` – writes events: a few loads and stores on the fast path; the slow path finds or makes room.
@@ -15,6 +15,8 @@
 //! * `unload` – notices when libraries are unloaded.
 //! * `process` – what a process owns: its files and streams; a child of `fork` begins anew; `reserve` – where its streams
 //!   continue when it cannot use files any more.
+//! * `inherit` – what programs need that are started by a process in a sandbox, without rights or in another root
+//!   directory; `own` – what a process knows about itself; `wipe` – memory that is zeroed in children without the system.
 //! * `sandbox` – whether system calls can be made; `thread` – the state of a thread; `real` – the functions behind the
 //!   hooks; `files`, `sys`, `path`, `clock` – the operating system; `control` – the page that all processes share.
 
@@ -25,8 +27,11 @@ pub mod entry;
 mod exec;
 mod files;
 mod hooks;
+mod inherit;
 mod log;
+mod notes;
 pub mod operators;
+mod own;
 mod path;
 mod process;
 pub mod programs;
@@ -40,5 +45,6 @@ mod thread;
 #[cfg(target_arch = "x86_64")]
 pub mod unload;
 mod watch;
+mod wipe;
 
 pub use clock::ticks;

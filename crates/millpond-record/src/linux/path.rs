@@ -74,6 +74,13 @@ impl Path {
         path
     }
 
+    /// Returns the path of a descriptor of the process that opens it.
+    pub(crate) fn descriptor(number: u32) -> Self {
+        let mut path = Self::fixed(c"/proc/self/fd/");
+        path.push_number(number);
+        path
+    }
+
     fn directory() -> Self {
         let mut path = Self::empty();
         // SAFETY: written once, before any file is used: see `remember_directory`.
@@ -82,7 +89,7 @@ impl Path {
     }
 
     /// Appends bytes, as far as they fit before the zero byte.
-    fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             if self.length + 1 < LONGEST
                 && let Some(place) = self.bytes.get_mut(self.length)
@@ -93,7 +100,7 @@ impl Path {
         }
     }
 
-    fn push_number(&mut self, number: u32) {
+    pub(crate) fn push_number(&mut self, number: u32) {
         let mut power = 1_000_000_000;
         while power > 1 && number < power {
             power /= 10;
@@ -104,7 +111,16 @@ impl Path {
         }
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    /// Appends a number in hexadecimal.
+    pub(crate) fn push_hexadecimal(&mut self, number: u64) {
+        let digits = (64 - (number | 1).leading_zeros()).div_ceil(4);
+        for place in (0..digits).rev() {
+            let digit = (number >> (4 * place) & 15) as u8;
+            self.push(&[if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }]);
+        }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 
@@ -188,14 +204,25 @@ pub(crate) unsafe fn variable(environment: *const *const c_char, name: &str) -> 
     // SAFETY: the caller guarantees null or a null-terminated array of C strings.
     unsafe {
         while !entry.is_null() && !(*entry).is_null() {
-            let text = CStr::from_ptr(*entry).to_bytes();
-            if text.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'=')) {
+            if is_named(*entry, name) {
                 return Some(*entry);
             }
             entry = entry.add(1);
         }
     }
     None
+}
+
+/// Returns whether an entry of an environment, `NAME=VALUE`, is that of a variable.
+///
+/// # Safety
+///
+/// The entry must be null or a C string.
+pub(crate) unsafe fn is_named(entry: *const c_char, name: &str) -> bool {
+    // SAFETY: the caller guarantees a C string.
+    let rest =
+        (!entry.is_null()).then(|| unsafe { CStr::from_ptr(entry) }.to_bytes().strip_prefix(name.as_bytes()));
+    rest.flatten().is_some_and(|rest| rest.first() == Some(&b'='))
 }
 
 #[cfg(test)]
@@ -213,6 +240,12 @@ mod tests {
         for number in [0, 7, 10, 99, 100, 4_294_967_295, 1_000_000_000, 999_999_999] {
             assert_eq!(text(&Path::units(number)), std::format!("/{number}"));
         }
+        for number in [0, 9, 10, 0x1234_5678_9abc_def0, u64::MAX] {
+            let mut path = Path::empty();
+            path.push_hexadecimal(number);
+            assert_eq!(text(&path), std::format!("{number:x}"));
+        }
+        assert_eq!(text(&Path::descriptor(1012)), "/proc/self/fd/1012");
         assert_eq!(text(&Path::live(30, b".maps")), "/live/30.maps");
         assert_eq!(text(&Path::control()), "/live/control");
     }

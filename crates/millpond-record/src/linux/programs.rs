@@ -7,7 +7,8 @@ use core::{
 };
 
 use super::{
-    exec::{Environment, note, now, shell, take_back},
+    exec::{Environment, shell},
+    notes::Start,
     path,
     real::{self, Spawn, Text, Texts},
 };
@@ -262,12 +263,12 @@ unsafe fn become_it(
 ///
 /// As for `execve`.
 unsafe fn become_by(program: Text, variables: Texts, exec: impl FnOnce(Texts) -> c_int) -> c_int {
-    let (mut environment, at) = (Environment::new(), now());
+    let mut environment = Environment::new();
     // SAFETY: the program's call has the same requirements.
     unsafe {
-        let note = note(at, None, program);
-        let answer = exec(environment.with(variables));
-        take_back(note);
+        let start = Start::in_place(program);
+        let answer = exec(environment.with(variables, &start));
+        start.has_failed();
         answer
     }
 }
@@ -285,15 +286,18 @@ unsafe fn spawn(
     [arguments, variables]: [Texts; 2],
 ) -> c_int {
     let Some(spawn) = spawn else { return libc::ENOSYS };
-    let (mut environment, mut child, at) = (Environment::new(), 0, now());
+    let (mut environment, mut child, mut start) = (Environment::new(), 0, Start::begin());
     // SAFETY: the program's call has the same requirements.
     unsafe {
-        let error = spawn(&raw mut child, path, actions, attributes, arguments, environment.with(variables));
+        let variables = environment.with(variables, &start);
+        let error = spawn(&raw mut child, path, actions, attributes, arguments, variables);
         if error == 0 {
-            note(at, Some(child as u32), path);
+            start.note(child as u32, path);
             if !process.is_null() {
                 *process = child;
             }
+        } else {
+            start.has_failed();
         }
         error
     }

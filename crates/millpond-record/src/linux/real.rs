@@ -72,6 +72,21 @@ pub(crate) static PRCTL: Real<unsafe extern "C" fn(c_int, c_ulong, c_ulong, c_ul
 pub(crate) static SYSCALL: Real<
     unsafe extern "C" fn(c_long, usize, usize, usize, usize, usize, usize) -> c_long,
 > = Real::new(c"syscall");
+pub(crate) static SETUID: Real<unsafe extern "C" fn(libc::uid_t) -> c_int> = Real::new(c"setuid");
+pub(crate) static SETEUID: Real<unsafe extern "C" fn(libc::uid_t) -> c_int> = Real::new(c"seteuid");
+pub(crate) static SETREUID: Real<unsafe extern "C" fn(libc::uid_t, libc::uid_t) -> c_int> =
+    Real::new(c"setreuid");
+pub(crate) static SETRESUID: Real<unsafe extern "C" fn(libc::uid_t, libc::uid_t, libc::uid_t) -> c_int> =
+    Real::new(c"setresuid");
+pub(crate) static CHROOT: Real<unsafe extern "C" fn(Text) -> c_int> = Real::new(c"chroot");
+pub(crate) static UNSHARE: Real<unsafe extern "C" fn(c_int) -> c_int> = Real::new(c"unshare");
+/// The functions that register handlers for `fork`: that of glibc, and that of other C libraries.
+pub(crate) static REGISTER_ATFORK: Real<
+    unsafe extern "C" fn(*mut c_void, *mut c_void, Option<Handler>, *mut c_void) -> c_int,
+> = Real::new(c"__register_atfork");
+pub(crate) static PTHREAD_ATFORK: Real<
+    unsafe extern "C" fn(*mut c_void, *mut c_void, Option<Handler>) -> c_int,
+> = Real::new(c"pthread_atfork");
 #[cfg(target_arch = "x86_64")]
 pub(crate) static DLCLOSE: Real<unsafe extern "C" fn(*mut c_void) -> c_int> = Real::new(c"dlclose");
 pub(crate) static EXECVE: Real<unsafe extern "C" fn(Text, Texts, Texts) -> c_int> = Real::new(c"execve");
@@ -88,6 +103,8 @@ pub(crate) static POSIX_SPAWNP: Real<Spawn> = Real::new(c"posix_spawnp");
 pub(crate) type Text = *const c_char;
 /// A null-terminated array of C strings.
 pub(crate) type Texts = *const *const c_char;
+/// A handler for `fork`.
+pub(crate) type Handler = unsafe extern "C" fn();
 /// `posix_spawn` and `posix_spawnp`.
 pub(crate) type Spawn =
     unsafe extern "C" fn(*mut libc::pid_t, Text, *const c_void, *const c_void, Texts, Texts) -> c_int;
@@ -96,6 +113,7 @@ pub(crate) type Spawn =
 pub(crate) fn prepare() {
     let _ = (PRCTL.get(), SYSCALL.get(), EXECVE.get(), EXECVPE.get(), FEXECVE.get(), EXECVEAT.get());
     let _ = (POSIX_SPAWN.get(), POSIX_SPAWNP.get(), SYSTEM.get(), POPEN.get());
+    let _ = (SETUID.get(), SETEUID.get(), SETREUID.get(), SETRESUID.get(), CHROOT.get(), UNSHARE.get());
 }
 
 /// Stands for a function that the C library does not have: sets `errno` to `ENOSYS`.

@@ -9,10 +9,11 @@ use millpond_trace::raw::{Control, MAGIC};
 
 use super::{
     clock, control, files,
+    inherit::{self, Held},
     path::{self, Directory, Path},
     process::Process,
     real, reserve,
-    sys::{self, File, Quiet},
+    sys::{self, Quiet},
     watch,
 };
 
@@ -49,7 +50,7 @@ pub(crate) fn running(quiet: &Quiet) -> Option<&'static Process> {
             continue;
         }
         // SAFETY: one thread at a time reaches this call, and none after it has returned an answer.
-        let answer = if quiet.may_call() { unsafe { set_up() } } else { NO };
+        let answer = unsafe { set_up(quiet.may_call()) };
         RECORDING.store(answer, Release);
         if answer == UNKNOWN {
             return None;
@@ -59,43 +60,53 @@ pub(crate) fn running(quiet: &Quiet) -> Option<&'static Process> {
     process.is_running(quiet.may_call()).then_some(process)
 }
 
-/// Determines whether there is a recording, and joins it.
+/// Determines whether there is a recording, and joins it. Makes no system calls if `calls` is false, except those that
+/// map memory and the files that the process has inherited.
 ///
 /// # Safety
 ///
 /// Must not be called by two threads at the same time, or again after it has returned [`YES`].
-unsafe fn set_up() -> u32 {
+unsafe fn set_up(calls: bool) -> u32 {
     // SAFETY: the caller upholds the contract of `remember_directory`, which is the same.
     match unsafe { path::remember_directory() } {
         Directory::TooEarly => return UNKNOWN,
         Directory::Unset => return NO,
         Directory::Known => {}
     }
-    let control =
-        File::open(&Path::control(), libc::O_RDWR).and_then(|file| file.map(size_of::<Control>(), 0, true));
-    let (Ok(control), Ok(process)) = (control, sys::forgetful::<Process>()) else { return NO };
+    inherit::remember();
+    let page = size_of::<Control>();
+    let Ok(control) = inherit::map(Held::Control, &Path::control(), page, page, calls) else { return NO };
+    let Ok(process) = sys::forgetful::<Process>() else { return NO };
     // SAFETY: `millpond` creates the control file with the length of a page; all zeros are valid, and all fields are
     // atomic.
     let control: &'static Control = unsafe { &*control.cast() };
     if control.magic.load(Relaxed) != MAGIC || !watch::prepare() {
         return NO;
     }
-    // If this program was started in a sandbox, it may be killed for an unusual system call.
-    let filters = files::number_after(b"Seccomp_filters:", c"/proc/self/status").unwrap_or(0);
-    if filters != control.filters.load(Relaxed) {
+    if inherit::is_counted() {
+        control.missing.fetch_sub(1, Relaxed);
+    }
+    if calls && has_other_filters(control) {
         control.sandboxed.fetch_add(1, Relaxed);
         return NO;
     }
     control::join(control);
-    if !sys::has_clock() {
+    if if calls { !sys::has_clock() } else { inherit::is_without_clock() } {
         clock::forbid(false);
     }
-    reserve::map(control);
+    reserve::map(control, calls);
     real::prepare();
     #[cfg(target_arch = "x86_64")]
     super::stacks::prepare(control);
     PROCESS.store(process, Release);
     YES
+}
+
+/// Returns whether this program was started in a sandbox that the recorder does not know: it may be killed for an unusual
+/// system call.
+fn has_other_filters(control: &Control) -> bool {
+    let filters = files::number_after(b"Seccomp_filters:", c"/proc/self/status");
+    filters.is_some_and(|filters| filters != control.filters.load(Relaxed))
 }
 
 /// Makes all threads of this process read the clock of `millpond` from now on. The clock of the processor must still be

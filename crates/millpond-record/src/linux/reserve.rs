@@ -12,8 +12,9 @@ use millpond_trace::raw::{Control, LIMIT, OVER, SANDBOX, UNIT, Window};
 
 use super::{
     control::control,
+    inherit::{self, Held},
     path::Path,
-    sys::{self, File},
+    sys,
 };
 
 /// Where the file is mapped; null if it is not. Like all statics, and like the mapping, kept by `fork`.
@@ -29,17 +30,20 @@ const SHARE: u64 = 64;
 const PATIENCE: u32 = 1 << 26;
 
 /// Maps the file. If that fails, recording stops when this process would need a unit.
-pub(crate) fn map(control: &Control) {
-    let space = sys::limit(libc::RLIMIT_AS as usize);
+pub(crate) fn map(control: &Control, calls: bool) {
+    let space = if calls { sys::limit(libc::RLIMIT_AS as usize) } else { u64::MAX };
     let bytes = match space {
         u64::MAX => MOST,
         limited => limited / SHARE,
     };
     let units = bytes.min(control.limit.load(Relaxed)) / UNIT as u64;
-    let map = |file: File| file.map(units as usize * UNIT, 0, true);
-    if units > 0
-        && let Ok(start) = File::open(&Path::reserve(), libc::O_RDWR).and_then(map)
-    {
+    let map = |units: u64| {
+        inherit::map(Held::Reserve, &Path::reserve(), units as usize * UNIT, UNIT, calls)
+            .map(|start| (units, start))
+    };
+    // In a sandbox, the limit is not known.
+    let mapped = if units == 0 { Err(0) } else { map(units).or_else(|_| map(units.div_ceil(SHARE))) };
+    if let Ok((units, start)) = mapped {
         UNITS.store(units as u32, Relaxed);
         START.store(start, Release);
     }

@@ -3,11 +3,34 @@
 
 use core::sync::atomic::{AtomicU32, Ordering::*};
 
-/// Whether system calls can be made: yes; not while this is being decided; no. Like all statics, kept by `fork`.
-static STATE: AtomicU32 = AtomicU32::new(FREE);
-const FREE: u32 = 0;
-const ASKING: u32 = 1;
-const INSIDE: u32 = 2;
+use super::inherit;
+
+/// Whether system calls can be made: not known yet; yes; not while this is being decided; no. Like all statics, kept by
+/// `fork`.
+static STATE: AtomicU32 = AtomicU32::new(UNKNOWN);
+const UNKNOWN: u32 = 0;
+const FREE: u32 = 1;
+const ASKING: u32 = 2;
+const INSIDE: u32 = 3;
+
+/// Returns the state. At first, it is that with which the program was started.
+fn state() -> u32 {
+    let state = STATE.load(SeqCst);
+    if state != UNKNOWN {
+        return state;
+    }
+    let found = match inherit::starts_in_sandbox() {
+        None => return UNKNOWN,
+        Some(true) => INSIDE,
+        Some(false) => FREE,
+    };
+    STATE.compare_exchange(UNKNOWN, found, SeqCst, SeqCst).map_or_else(|other| other, |_| found)
+}
+
+/// Returns whether the process is in a sandbox.
+pub(crate) fn is_inside() -> bool {
+    state() == INSIDE
+}
 
 /// Number of threads that are making system calls.
 static CALLS: AtomicU32 = AtomicU32::new(0);
@@ -16,7 +39,7 @@ static CALLS: AtomicU32 = AtomicU32::new(0);
 pub(crate) fn begin_calls() -> bool {
     // Either the thread that enters a sandbox observes this increment, or this thread observes the new state.
     CALLS.fetch_add(1, SeqCst);
-    let free = STATE.load(SeqCst) == FREE;
+    let free = state() == FREE;
     if !free {
         end_calls();
     }
@@ -32,7 +55,7 @@ pub(crate) fn end_calls() {
 /// threads to finish their system calls, but only for a limited time, because a signal handler would otherwise wait for
 /// the thread that it has interrupted.
 pub(crate) fn ask() -> bool {
-    let first = STATE.compare_exchange(FREE, ASKING, SeqCst, SeqCst).is_ok();
+    let first = state() == FREE && STATE.compare_exchange(FREE, ASKING, SeqCst, SeqCst).is_ok();
     let mut patience = 1 << 20;
     while first && CALLS.load(SeqCst) != 0 && patience > 0 {
         core::hint::spin_loop();

@@ -10,7 +10,7 @@ use core::{
 
 use millpond_trace::raw::UNIT;
 
-use super::{path::Path, sandbox};
+use super::{path::Path, sandbox, wipe};
 
 /// Makes a system call; returns the result of the kernel, in which error numbers are negative. Does not change `errno`.
 ///
@@ -118,6 +118,18 @@ impl File {
         checked(answer).map(Self)
     }
 
+    /// Returns an open file by its descriptor.
+    pub(crate) fn of(descriptor: usize) -> Self {
+        Self(descriptor)
+    }
+
+    /// Keeps the file open for this process and the programs that it becomes or starts; returns its descriptor, the lowest
+    /// that is free from `least` on.
+    pub(crate) fn keep_open(self, least: usize) -> Result<usize, u32> {
+        // SAFETY: the call makes a new descriptor.
+        checked(unsafe { call(libc::SYS_fcntl, [self.0, libc::F_DUPFD as usize, least, NO, NO, NO]) })
+    }
+
     /// Writes all `length` bytes at `from`, or returns an error number.
     ///
     /// # Safety
@@ -205,9 +217,12 @@ pub(crate) fn forgetful<T>() -> Result<*mut T, u32> {
     forgetful_bytes(size_of::<T>()).map(<*mut u8>::cast)
 }
 
-/// Allocates this many bytes in the same way.
+/// Allocates this many bytes in the same way. In a sandbox, this must only be called when recording starts.
 pub(crate) fn forgetful_bytes(bytes: usize) -> Result<*mut u8, u32> {
     let start = map(bytes, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, usize::MAX, NO)?;
+    if sandbox::is_inside() {
+        return if wipe::in_children(start as *mut u8, bytes) { Ok(start as *mut u8) } else { Err(0) };
+    }
     let advice = libc::MADV_WIPEONFORK as usize;
     // SAFETY: the mapping was just created and is not used elsewhere.
     unsafe {

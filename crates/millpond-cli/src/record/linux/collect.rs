@@ -37,6 +37,7 @@ pub(super) struct Collection {
     pub(super) process: u32,
     pub(super) failed: usize,
     pub(super) sandboxed: usize,
+    missing: usize,
     pub(super) escaped: Vec<Escape>,
     compared: [u64; 2],
     clock: Clock,
@@ -71,11 +72,22 @@ impl Collection {
         let images: Vec<_> =
             (0..count).filter_map(|number| Image::open(scratch.path(), number, &mut reserve)).collect();
         let (failed, sandboxed) = (count as usize - images.len(), control.sandboxed.load(Relaxed) as usize);
+        let mut escaped = escapes::find(&execs, &images, &select::why_no_files(failed, sandboxed));
+        let mut missing = control.missing.load(Relaxed) as usize;
+        // One of them may be known by its process.
+        let unwritten = Some(control.unwritten.load(Relaxed));
+        if missing > 0
+            && let Some(known) = escaped.iter_mut().find(|escape| escape.process == unwritten)
+        {
+            known.error = RecordError::NotInherited;
+            missing -= 1;
+        }
         Ok(Self {
             process,
             failed,
             sandboxed,
-            escaped: escapes::find(&execs, &images, &select::why_no_files(failed, sandboxed)),
+            missing,
+            escaped,
             images,
             clock,
             outside: Outside::read(scratch.path()),
@@ -119,6 +131,7 @@ impl Collection {
             interrupted: launch::interrupted(),
             failed: self.failed,
             sandboxed: self.sandboxed,
+            missing: self.missing,
             escaped: std::mem::take(&mut self.escaped),
             compared: self.compared,
         };

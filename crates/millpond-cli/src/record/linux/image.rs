@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use millpond_trace::{
     Module,
-    raw::{FromBytes, Header, MAGIC, NodeUnits, Reserve, StreamReader, UNIT, Units, Unloaded},
+    raw::{FromBytes, Header, MAGIC, NodeUnits, Reserve, StreamReader, TEXTS, UNIT, Units, Unloaded},
 };
 
 use super::{merge::Merge, stacks::Stacks};
@@ -50,6 +50,8 @@ impl Image {
             .map_or((0, 0), |first| (first.ticks_per_1024.into_inner(), first.malloc.into_inner()));
         let read = |number: u32, suffix: &str| {
             let bytes = fs::read(live(number, suffix)).unwrap_or_default();
+            let which = TEXTS.iter().position(|&text| text == suffix && bytes.is_empty());
+            let bytes = which.map_or(bytes, |which| reserve.text(number, which as u32));
             String::from_utf8_lossy(&bytes).into_owned()
         };
         let unloads = fs::read(live(number, ".unloads")).unwrap_or_default();

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use millpond_trace::raw;
+
 use super::program::Program;
 
 /// Signals that end a program; they are meant for the program that is run, not for this one.
@@ -74,6 +76,8 @@ pub(super) fn launch(
 ) -> io::Result<Run> {
     let mut command = Command::new(&program.path);
     command.arg0(&program.name).args(arguments).stdout(output);
+    // If `millpond` is itself recorded, this is about that recording.
+    command.env_remove(raw::FILES);
     for (name, value) in variables {
         command.env(name, <OsString as OsStringExt>::from_vec(value.clone()));
     }

@@ -9,7 +9,10 @@ use std::{
     fs,
     hash::{DefaultHasher, Hasher},
     io::Write,
-    os::unix::{ffi::OsStrExt, fs::DirBuilderExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -44,7 +47,9 @@ fn place_in(directory: &Path) -> Result<PathBuf> {
     if path.as_os_str().as_bytes().iter().any(|byte| b": \t\n".contains(byte)) {
         bail!("{} has a space or a colon in its name", directory.display());
     }
-    if fs::read(&path).is_ok_and(|bytes| bytes == RECORDER) && may_run(directory) {
+    // A program that becomes another user loads it by a descriptor that it inherits.
+    let readable = || fs::set_permissions(&path, fs::Permissions::from_mode(0o644));
+    if fs::read(&path).is_ok_and(|bytes| bytes == RECORDER) && may_run(directory) && readable().is_ok() {
         return Ok(path);
     }
     let what = || format!("could not put the recorder into {}", directory.display());
@@ -55,6 +60,7 @@ fn place_in(directory: &Path) -> Result<PathBuf> {
     let mut file = tempfile::NamedTempFile::new_in(directory).with_context(what)?;
     file.write_all(RECORDER).with_context(what)?;
     file.persist(&path).with_context(what)?;
+    readable().with_context(what)?;
     Ok(path)
 }
 

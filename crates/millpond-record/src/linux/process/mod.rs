@@ -8,7 +8,7 @@ use millpond_trace::raw::{FIRST, HEADER_FOLLOWS, Header, Kind, LoggedCall, MAGIC
 use super::{
     clock::{self, ticks},
     control::control,
-    files,
+    files, inherit,
     path::Path,
     real, reserve,
     sys::{self, File},
@@ -17,6 +17,7 @@ use super::{
 #[cfg(target_arch = "x86_64")]
 mod stacks;
 mod streams;
+mod texts;
 
 pub(crate) use streams::text;
 
@@ -84,8 +85,8 @@ impl Process {
     pub(crate) fn end(&self, calls: bool) {
         if self.state.load(Acquire) == RUNNING {
             let header = self.header();
+            self.describe_end(calls);
             if calls {
-                files::copy(c"/proc/self/maps", &Path::live(self.number.load(Relaxed), b".maps.end"));
                 sample(header);
             }
             header.ended.store(clock::now(), Release);
@@ -98,15 +99,20 @@ impl Process {
         let is_child = IMAGE.load(Relaxed) != 0;
         let header = match if calls { file_of_header(number) } else { Err(0) } {
             Ok(header) => header,
-            // A child of a process that cannot use files any more.
-            Err(_) if is_child => header_in_reserve(number, calls)?,
-            Err(error) => return Err(error),
+            // A child of a process that cannot use files any more, or a program that it has started.
+            Err(error) => {
+                self.confined.store(1, Relaxed);
+                header_in_reserve(number, calls).map_err(|other| if error == 0 { other } else { error })?
+            }
         };
         self.number.store(number, Relaxed);
         self.header.store(header, Relaxed);
         let header = self.header();
         header.started.store(clock::now(), Relaxed);
         header.parent.store(LAST.load(Relaxed), Relaxed);
+        if !is_child {
+            header.process.store(inherit::process(), Relaxed);
+        }
         if calls {
             let (process, parent) = sys::process_numbers();
             LAST.store(process, Relaxed);
@@ -116,10 +122,10 @@ impl Process {
         }
         if !is_child {
             IMAGE.store(number + 1, Relaxed);
-            files::copy_link(c"/proc/self/exe", &Path::live(number, b".exe"));
-            files::copy(c"/proc/self/cmdline", &Path::live(number, b".cmdline"));
-            files::copy(c"/proc/self/maps", &Path::live(number, b".maps"));
-            header.ticks_per_1024.store(try_out(), Relaxed);
+            self.describe(calls);
+            if calls {
+                header.ticks_per_1024.store(try_out(), Relaxed);
+            }
             header.malloc.store(real::MALLOC.get().map_or(0, |malloc| malloc as usize as u64), Relaxed);
         }
         header.image.store(IMAGE.load(Relaxed) - 1, Relaxed);
@@ -137,6 +143,12 @@ impl Process {
         // SAFETY: the pointer is set when recording starts in the process; the header is never unmapped and consists of
         // atomics.
         unsafe { &*self.header.load(Relaxed) }
+    }
+
+    /// Returns the identifier of the process; 0 if it is not known, which takes a system call.
+    pub(crate) fn identifier(&self) -> u32 {
+        // SAFETY: the header is never unmapped, and consists of atomics; there is none before recording starts.
+        unsafe { self.header.load(Relaxed).as_ref() }.map_or(0, |header| header.process.load(Relaxed))
     }
 
     /// Stops recording permanently, for this reason.
