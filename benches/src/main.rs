@@ -22,6 +22,7 @@ mod many;
 mod memory;
 mod mixes;
 mod ordered;
+mod preload;
 mod questions;
 mod random;
 mod regions;
@@ -62,10 +63,11 @@ const THEMES: &[Theme] = &[
     Theme { name: "ordered", mixes: &[ordered::MIXES] },
     Theme { name: "questions", mixes: &[questions::MIXES] },
     Theme { name: "grows", mixes: &[grows::MIXES] },
+    Theme { name: "malloc", mixes: &[preload::MIXES] },
 ];
 
 /// Mixes that take minutes and run only if they are named individually.
-const SLOW: &[&str] = &["shared-crowd", "grows-counts", "many-counts"];
+const SLOW: &[&str] = &["shared-crowd", "grows-counts", "many-counts", "malloc-programs", "malloc-loops"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

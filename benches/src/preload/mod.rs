@@ -1,0 +1,74 @@
+//! Whole programs under allocators that are preloaded: real ones, and loops over malloc and free in C.
+//!
+//! Contenders are Millpond's malloc in both modes and the peers that are installed (Debian: libmimalloc2.0, libjemalloc2,
+//! libtcmalloc-minimal4), glibc being the baseline. `MALLOC_PEERS=NAME=LIBRARY,…` adds others. A sample is the CPU time
+//! of the process, user and system, and its peak resident memory.
+
+mod library;
+mod programs;
+mod run;
+
+use std::path::Path;
+
+use self::{
+    library::{Library, libraries},
+    run::{Command, sample},
+};
+use crate::report::{Case, Measure, Mix};
+
+pub const MIXES: &[Mix] = &[
+    Mix { name: "malloc-programs", what: "real programs under preloaded allocators", run: programs },
+    Mix { name: "malloc-loops", what: "18 loops in C, with 1, 2 and 8 threads", run: loops },
+];
+
+const MEASURES: &[Measure] = &[Measure { name: "CPU", unit: "ms" }, Measure { name: "memory", unit: "KiB" }];
+
+/// Rounds in which all contenders take turns.
+const ROUNDS: usize = 7;
+
+fn programs() -> Vec<Case> {
+    measure(programs::programs)
+}
+
+fn loops() -> Vec<Case> {
+    measure(|folder| {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("cpp/loops.c");
+        let loops = folder.join("loops");
+        let mut compile = std::process::Command::new("cc");
+        compile.args(["-O2", "-fno-builtin", "-pthread", "-o"]).arg(&loops).arg(source);
+        if !compile.status().is_ok_and(|status| status.success()) {
+            eprintln!("skipped: the loops, which could not be compiled");
+            return Vec::new();
+        }
+        let names =
+            std::process::Command::new(&loops).output().map(|output| output.stdout).unwrap_or_default();
+        let names = String::from_utf8_lossy(&names).into_owned();
+        let with_threads = |name: &str| {
+            let words = |threads: &str| [loops.display().to_string(), name.into(), threads.into()];
+            ["1", "2", "8"].map(|threads| Command::new(format!("{name}, {threads} threads"), words(threads)))
+        };
+        names.lines().flat_map(with_threads).collect()
+    })
+}
+
+/// Runs commands under all contenders, in turn; `commands` gets a folder for files.
+fn measure(commands: impl FnOnce(&Path) -> Vec<Command>) -> Vec<Case> {
+    let folder = std::env::temp_dir().join(format!("millpond-malloc-{}", std::process::id()));
+    if let Err(error) = std::fs::create_dir_all(&folder) {
+        eprintln!("skipped: cannot create {}: {error}", folder.display());
+        return Vec::new();
+    }
+    let libraries = libraries();
+    let cases = commands(&folder).into_iter().map(|command| case(&command, &libraries)).collect();
+    // A folder that stays costs nothing but room.
+    let _ = std::fs::remove_dir_all(&folder);
+    cases
+}
+
+fn case(command: &Command, libraries: &[Library]) -> Case {
+    let mut case = Case::new(command.title.clone(), MEASURES);
+    case.name_rows(libraries.iter().map(|library| library.name.clone()));
+    case.take_turns(ROUNDS, |row| sample(command, &libraries[row]).unwrap_or([f64::NAN; 2]));
+    print!("{}", case.table());
+    case
+}
