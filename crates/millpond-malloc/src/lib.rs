@@ -44,8 +44,9 @@
 //! store of 0 in `free` and a store of the class in `malloc`.
 //!
 //! From 4 MiB on, the region may have huge pages, where the system permits (`/sys/kernel/mm/transparent_hugepage`).
-//! Free units that were not needed for half a second are returned to the system, and those beyond 32 MiB, or an eighth
-//! of what is in use, at once. Both happen when a thread returns units: a program that does nothing keeps what it has.
+//! Every half second, free units that were not needed in that time are returned to the system, as are those beyond
+//! 32 MiB, or beyond an eighth of what is in use; those beyond four times that limit are returned at once. Both happen
+//! when a thread returns units: a program that does nothing keeps what it has.
 //!
 //! Sources: Bonwick, Adams, "Magazines and Vmem" (USENIX 2001); Knuth, "The Art of Computer Programming" 1, 2.5
 //! (boundary tags); Leijen, Zorn, de Moura, "Mimalloc" (2019).

@@ -7,9 +7,9 @@
 pub(crate) enum Use {
     /// Never used, or inside a run.
     Inner = 0,
-    /// Free; its contents are arbitrary.
+    /// Free; its contents are arbitrary, and parts of it may have no memory.
     Dirty,
-    /// Free; its contents are zeros.
+    /// Free, without memory: its contents are zeros.
     Zero,
     /// Blocks of one class: see `span`.
     Span,
@@ -27,6 +27,8 @@ pub(crate) struct Record {
     /// Neighbours in a list of free runs or of spans; 0: none (unit 0 is never in use).
     pub(crate) previous: u32,
     pub(crate) next: u32,
+    /// Free run: number of its units that have memory, as far as is known.
+    pub(crate) dirty: u32,
     /// Span: number of free blocks that were handed out before.
     pub(crate) free: u16,
     /// Span: number of blocks that were ever handed out.
@@ -49,6 +51,7 @@ impl Record {
         length: 0,
         previous: 0,
         next: 0,
+        dirty: 0,
         free: 0,
         carved: 0,
         class: 0,

@@ -65,6 +65,36 @@ pub(crate) struct Run {
     pub(crate) length: usize,
     /// Whether its contents are zeros.
     pub(crate) zero: bool,
+    /// Number of units that have memory, as far as is known.
+    dirty: usize,
+}
+
+impl Run {
+    const NONE: Self = Self { first: 0, length: 0, zero: false, dirty: 0 };
+
+    /// Cuts the run after `length` units; returns the rest. Which units have memory is not known: those of the first part.
+    fn cut(&mut self, length: usize) -> Self {
+        let dirty = self.dirty.min(length);
+        let rest = Self {
+            first: self.first + length,
+            length: self.length - length,
+            dirty: self.dirty - dirty,
+            ..*self
+        };
+        (self.length, self.dirty) = (length, dirty);
+        rest
+    }
+
+    /// Returns this run and the one behind it as one.
+    fn and(self, next: Self) -> Self {
+        debug_assert!(self.first + self.length == next.first);
+        Self {
+            first: self.first,
+            length: self.length + next.length,
+            zero: self.zero && next.zero,
+            dirty: self.dirty + next.dirty,
+        }
+    }
 }
 
 /// Returns the record of a unit.
@@ -86,19 +116,18 @@ pub(crate) fn take(length: usize, align: usize, class: usize) -> Option<Run> {
     let mut units = UNITS.lock();
     // SAFETY: the lock of units is held.
     unsafe {
-        let run = units.take(length.checked_add(align.div_ceil(UNIT) - 1)?)?;
+        let mut run = units.take(length.checked_add(align.div_ceil(UNIT) - 1)?)?;
         let start = region::address_of(run.first) as usize;
         let skipped = (start.next_multiple_of(align) - start) >> UNIT_SHIFT;
         if skipped != 0 {
-            units.insert(Run { length: skipped, ..run });
+            let aligned = run.cut(skipped);
+            units.insert(core::mem::replace(&mut run, aligned));
         }
-        let rest = run.length - skipped - length;
-        if rest != 0 {
-            units.insert(Run { first: run.first + skipped + length, length: rest, ..run });
+        if run.length > length {
+            units.insert(run.cut(length));
         }
         units.used += length;
         units.idle = units.idle.min(units.dirty);
-        let run = Run { first: run.first + skipped, length, zero: run.zero };
         mark(run, class);
         Some(run)
     }
@@ -188,9 +217,9 @@ pub(crate) unsafe fn lengthen(first: usize, length: usize) -> bool {
         if next >= units.top || !usage(next).is_free() || (record(next).length as usize) < more {
             return false;
         }
-        let run = units.remove(next);
+        let mut run = units.remove(next);
         if run.length > more {
-            units.insert(Run { first: next + more, length: run.length - more, ..run });
+            units.insert(run.cut(more));
         }
         record(first).length = length as u32;
         units.used += more;
@@ -212,20 +241,22 @@ fn purge_excess(mut units: MutexGuard<'_, SpinLock, Units>) {
 pub(crate) fn purge(most: usize) -> usize {
     let mut purged = 0;
     loop {
-        let mut batch = [Run { first: 0, length: 0, zero: false }; PURGE_BATCH];
+        let mut batch = [Run::NONE; PURGE_BATCH];
         let mut units = UNITS.lock();
         // SAFETY: the lock of units is held.
         let count = unsafe { units.take_dirty(&mut batch) };
         drop(units);
         for run in &mut batch[..count] {
             // SAFETY: the runs were taken from the free ones: nothing uses them.
-            run.zero = unsafe { os::purge(region::address_of(run.first), run.length << UNIT_SHIFT) };
+            if unsafe { os::purge(region::address_of(run.first), run.length << UNIT_SHIFT) } {
+                purged += run.dirty << UNIT_SHIFT;
+                (run.zero, run.dirty) = (true, 0);
+            }
         }
         let mut units = UNITS.lock();
         for run in &batch[..count] {
             // SAFETY: the lock of units is held, and the runs are this function's.
             unsafe { units.insert(*run) };
-            purged += if run.zero { run.length << UNIT_SHIFT } else { 0 };
         }
         let refused = batch[..count].iter().any(|run| !run.zero);
         if refused || count < PURGE_BATCH || purged >> UNIT_SHIFT >= most {
@@ -271,24 +302,26 @@ impl Units {
     unsafe fn give_back(&mut self, first: usize, length: usize) {
         self.used -= length;
         // SAFETY: the caller guarantees that the lock is held.
-        unsafe { self.insert(Run { first, length, zero: false }) };
+        unsafe { self.insert(Run { first, length, zero: false, dirty: length }) };
     }
 
-    /// Returns how many dirty units are too many: those beyond the limit, and, at the end of a period, those that were
-    /// not needed in it.
+    /// Returns how many dirty units are too many: at the end of a period, those beyond the limit or not needed in it;
+    /// before, those beyond four times the limit.
     fn excess(&mut self) -> usize {
-        let excess = self.dirty.saturating_sub(DIRTY_LIMIT.max(self.used / 8));
+        let limit = DIRTY_LIMIT.max(self.used / 8);
+        let far_beyond = self.dirty.saturating_sub(4 * limit);
         self.calls -= 1;
         if self.calls != 0 {
-            return excess;
+            return far_beyond;
         }
         self.calls = CALLS_PER_LOOK;
         let now = os::milliseconds();
         if now < self.epoch + settings::decay() {
-            return excess;
+            return far_beyond;
         }
         self.epoch = now;
-        excess.max(core::mem::replace(&mut self.idle, self.dirty))
+        let beyond = self.dirty.saturating_sub(limit);
+        beyond.max(core::mem::replace(&mut self.idle, self.dirty))
     }
 
     /// Takes a run of at least `length` units.
@@ -296,11 +329,11 @@ impl Units {
         // SAFETY: the caller guarantees that the lock is held.
         unsafe {
             if let Some(first) = self.find(length) {
-                let run = self.remove(first);
+                let mut run = self.remove(first);
                 if run.length > length {
-                    self.insert(Run { first: first + length, length: run.length - length, ..run });
+                    self.insert(run.cut(length));
                 }
-                return Some(Run { length, ..run });
+                return Some(run);
             }
         }
         let (first, end) = (self.top, self.top.checked_add(length)?);
@@ -308,7 +341,7 @@ impl Units {
             return None;
         }
         self.top = end;
-        Some(Run { first, length, zero: true })
+        Some(Run { first, length, zero: true, dirty: 0 })
     }
 
     /// Returns the first unit of a free run of at least `length` units: the shortest of those up to 63, else the first
@@ -337,7 +370,12 @@ impl Units {
         // SAFETY: the caller guarantees that the lock is held.
         unsafe {
             let head = record(first);
-            let run = Run { first, length: head.length as usize, zero: head.usage == Use::Zero };
+            let run = Run {
+                first,
+                length: head.length as usize,
+                zero: head.usage == Use::Zero,
+                dirty: head.dirty as usize,
+            };
             let (previous, next) = (head.previous, head.next);
             head.usage = Use::Inner;
             record(first + run.length - 1).usage = Use::Inner;
@@ -353,29 +391,24 @@ impl Units {
             if list != 0 && self.lists[list] == 0 {
                 self.filled &= !(1 << list);
             }
-            if !run.zero {
-                self.dirty -= run.length;
-            }
+            self.dirty -= run.dirty;
             run
         }
     }
 
-    /// Inserts a free run, merged with its neighbours if they are free and in the same state.
+    /// Inserts a free run, merged with its neighbours if they are free.
     unsafe fn insert(&mut self, mut run: Run) {
         // SAFETY: the caller guarantees that the lock is held.
         unsafe {
-            let usage = if run.zero { Use::Zero } else { Use::Dirty };
-            if self::usage(run.first - 1) == usage {
-                let before = self.remove(record(run.first - 1).first as usize);
-                run = Run { first: before.first, length: before.length + run.length, ..run };
+            if self::usage(run.first - 1).is_free() {
+                run = self.remove(record(run.first - 1).first as usize).and(run);
             }
             let end = run.first + run.length;
-            if end < self.top && self::usage(end) == usage {
-                run.length += self.remove(end).length;
+            if end < self.top && self::usage(end).is_free() {
+                run = run.and(self.remove(end));
             }
-            if !run.zero {
-                self.dirty += run.length;
-            }
+            self.dirty += run.dirty;
+            let usage = if run.zero { Use::Zero } else { Use::Dirty };
             let list = list_for(run.length);
             let next = self.lists[list];
             if next != 0 {
@@ -386,8 +419,14 @@ impl Units {
                 self.filled |= 1 << list;
             }
             *record(run.first + run.length - 1) = Record { first: run.first as u32, usage, ..Record::INNER };
-            *record(run.first) =
-                Record { first: run.first as u32, length: run.length as u32, next, usage, ..Record::INNER };
+            *record(run.first) = Record {
+                first: run.first as u32,
+                length: run.length as u32,
+                next,
+                dirty: run.dirty as u32,
+                usage,
+                ..Record::INNER
+            };
         }
     }
 
