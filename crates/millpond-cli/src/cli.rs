@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     export::{Format, Measure},
-    record,
+    import, record,
     replay::{Choice, Name, Touch},
 };
 
@@ -77,6 +77,21 @@ millpond export app.mpt --to folded --measure peak | flamegraph.pl --countname b
 millpond export app.mpt --to dhat -o app.dhat.json    # open it in /usr/libexec/valgrind/dh_view.html\n  \
 millpond export app.mpt --to jsonl | jq 'select(.type == \"event\" and .size > 4096)'";
 
+/// Shown below the help of the command that imports.
+const IMPORTS: &str = "\
+What a trace lacks that was converted from\n  \
+heaptrack  threads, times below 10 ms, call stacks of frees, resizes (they are frees and allocations), and, unless the file \
+is a raw one, which of the blocks of one size and call stack was freed\n  \
+mtrace     threads, times, and callers beyond the first\n  \
+DHAT       threads, times, the order of calls, lifetimes, and sizes of single blocks: they are averages\n  \
+jemalloc   the same, and the peak; the number of blocks is estimated from samples\n\n\
+A figure that needs what is lacking is not shown, and a command that needs it says so.\n\n\
+Examples:\n  \
+heaptrack ./app && millpond import heaptrack.app.1234.zst -o app.mpt\n  \
+valgrind --tool=dhat --dhat-out-file=app.dhat ./app && millpond import app.dhat -o app.mpt\n  \
+MALLOC_CONF=prof:true,prof_final:true ./app && millpond import jeprof.1234.0.f.heap -o app.mpt\n  \
+millpond show app.mpt";
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Record every allocation of a program.
@@ -110,6 +125,11 @@ pub(crate) enum Command {
     /// Functions have their names, files and lines in it, as `millpond show` finds them.
     #[command(after_help = EXPORTS)]
     Export(Export),
+    /// Convert a file of another program to a trace.
+    ///
+    /// It can be compressed by gzip or zstd. The trace says where it comes from, and `millpond show` what it lacks.
+    #[command(after_help = IMPORTS)]
+    Import(Import),
     /// Remove the names from a trace, so that it can be given away.
     ///
     /// Paths, arguments, names of threads and marks, and the names and build ids of modules are replaced by hashes with a
@@ -288,6 +308,22 @@ pub(crate) struct Selected {
     /// [default: the one with the most events]
     #[arg(long, value_name = "NAME")]
     pub(crate) process: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Import {
+    /// A file of heaptrack, mtrace, jemalloc or DHAT.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The format. [default: detected]
+    #[arg(long, value_enum)]
+    pub(crate) from: Option<import::Format>,
+    /// File for the trace. With -, the trace goes to standard output.
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// Overwrite OUT if it exists.
+    #[arg(short, long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Args)]

@@ -14,6 +14,8 @@ mod compressed;
 mod errors;
 mod estimate;
 mod export;
+mod import;
+mod lacking;
 mod output;
 mod profile;
 mod record;

@@ -55,9 +55,13 @@ impl Names {
         notes.dedup();
         let mut names = Self { functions: Vec::new(), frames: Vec::new(), notes };
         let mut known = HashMap::default();
+        let stated = stated(tables);
         for frame in tables.stacks.frames() {
             let of_module = frame.module.and_then(|module| symbols[module as usize].as_ref());
-            let functions = functions(frame, tables, of_module);
+            let functions = match stated.get(&frame.instruction()) {
+                Some(functions) => functions.clone(),
+                None => functions(frame, tables, of_module),
+            };
             let functions = functions.into_iter().map(|function| names.number(&mut known, function));
             let functions = functions.collect();
             names.frames.push(functions);
@@ -103,6 +107,17 @@ impl Names {
     pub(crate) fn functions(&self) -> &[Function] {
         &self.functions
     }
+}
+
+/// Returns the functions that the trace itself names, by address.
+fn stated(tables: &Tables) -> HashMap<u64, Vec<Function>, FixedState> {
+    let mut functions: HashMap<u64, Vec<Function>, FixedState> = HashMap::default();
+    for symbol in &tables.symbols {
+        let (name, file) = (trace::printable(&symbol.function), trace::printable(&symbol.file));
+        let function = Function { name, file, line: symbol.line, is_named: true };
+        functions.entry(symbol.address).or_default().push(function);
+    }
+    functions
 }
 
 /// Returns the functions of a frame, innermost first; one without a name, if nothing is known.

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use millpond_trace::Reader;
+use millpond_trace::{Lack, Reader};
 
 use crate::{
     advise::{self, SiteAdvices},
     analysis::{Gains, Second, Selection, gains},
-    cli, report, terminal, trace,
+    cli, lacking, report, terminal, trace,
 };
 
 /// Runs the command.
@@ -33,6 +33,7 @@ pub(crate) fn run(arguments: cli::Advise) -> Result<ExitCode> {
 
 /// Returns the advice for a trace, and what it gains.
 fn advice(reader: &mut Reader, arguments: &cli::Advise) -> Result<(SiteAdvices, Gains)> {
+    lacking::require(reader, "advise", &[Lack::Order, Lack::Lifetimes, Lack::Times])?;
     let advices = advise::advise(reader, &arguments.places)?;
     if arguments.no_replay {
         return Ok((advices, Gains::default()));

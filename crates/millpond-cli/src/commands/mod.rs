@@ -4,6 +4,7 @@ mod advise;
 mod anonymize;
 mod example;
 mod export;
+mod import;
 mod mark;
 mod record;
 mod recover;
@@ -31,6 +32,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Some(Command::Show(arguments)) => show::run(arguments),
         Some(Command::Advise(arguments)) => advise::run(arguments),
         Some(Command::Export(arguments)) => export::run(arguments),
+        Some(Command::Import(arguments)) => import::run(arguments),
         Some(Command::Anonymize(arguments)) => anonymize::run(arguments),
         Some(Command::Try(arguments)) => r#try::run(arguments),
         None => example::run(),

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use millpond_trace::Reader;
+use millpond_trace::{Lack, Reader};
 
 use super::analyze;
-use crate::{analysis::Study, cli, report, terminal, trace};
+use crate::{analysis::Study, cli, lacking, report, terminal, trace};
 
 /// Runs the command.
 pub(crate) fn run(arguments: cli::Replay) -> Result<ExitCode> {
@@ -19,6 +19,7 @@ pub(crate) fn run(arguments: cli::Replay) -> Result<ExitCode> {
 
 /// Returns the result of replaying a trace, in the requested format.
 fn report_on(reader: &mut Reader, arguments: cli::Replay) -> Result<String> {
+    lacking::require(reader, "replay", &[Lack::Order, Lack::Sizes])?;
     let has_json = arguments.input.json;
     if arguments.verify {
         let study = Study::new(reader, &arguments.settings)?;

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::Result;
 use csv::Writer;
-use millpond_trace::{Reader, Verb};
+use millpond_trace::{Lack, Reader, Verb};
 use serde::Serialize;
 
 use super::{events, recording::Recording};
@@ -16,15 +16,15 @@ struct Row<'a> {
     stack: u32,
     allocations: u64,
     resizes: u64,
-    frees: u64,
+    frees: Option<u64>,
     bytes: u64,
     live_blocks: u32,
     live_bytes: u64,
-    blocks_at_peak: u32,
-    bytes_at_peak: u64,
-    most_live_bytes: u64,
-    temporaries: u64,
-    freed_elsewhere: u64,
+    blocks_at_peak: Option<u32>,
+    bytes_at_peak: Option<u64>,
+    most_live_bytes: Option<u64>,
+    temporaries: Option<u64>,
+    freed_elsewhere: Option<u64>,
     least_size: Option<u64>,
     most_size: Option<u64>,
     function: &'a str,
@@ -37,24 +37,26 @@ struct Row<'a> {
 pub(super) fn stacks(reader: &Reader, recording: &Recording, out: &mut dyn Write) -> Result<()> {
     let stacks = &reader.tables().stacks;
     let mut table = Writer::from_writer(out);
+    let has = |lack| !recording.origin.has_no(lack);
+    let [has_peak, has_threads, has_order] = [Lack::Peak, Lack::Threads, Lack::Order].map(has);
     for site in &recording.analysis.sites {
         let functions = recording.functions(stacks, site.stack);
         let innermost = functions.first();
         let callers: Vec<_> = functions.iter().skip(1).map(|function| labelled(function)).collect();
-        let has_blocks = site.sizes.0 <= site.sizes.1;
+        let has_blocks = has(Lack::Sizes) && site.sizes.0 <= site.sizes.1;
         table.serialize(Row {
             stack: site.stack,
             allocations: site.allocations,
             resizes: site.resizes,
-            frees: site.frees,
+            frees: has(Lack::FreeSites).then_some(site.frees),
             bytes: site.bytes,
             live_blocks: site.live_blocks,
             live_bytes: site.live_bytes,
-            blocks_at_peak: site.peak_blocks,
-            bytes_at_peak: site.peak_bytes,
-            most_live_bytes: site.max_live_bytes,
-            temporaries: site.temporaries,
-            freed_elsewhere: site.remote_frees,
+            blocks_at_peak: has_peak.then_some(site.peak_blocks),
+            bytes_at_peak: has_peak.then_some(site.peak_bytes),
+            most_live_bytes: has_order.then_some(site.max_live_bytes),
+            temporaries: has_threads.then_some(site.temporaries),
+            freed_elsewhere: has_threads.then_some(site.remote_frees),
             least_size: has_blocks.then_some(site.sizes.0),
             most_size: has_blocks.then_some(site.sizes.1),
             function: innermost.map_or("", |function| &function.name),

@@ -1,7 +1,7 @@
 //! The formats.
 
 use clap::ValueEnum;
-use millpond_trace::analysis::Totals;
+use millpond_trace::{Lack, analysis::Totals};
 use serde::Serialize;
 
 /// A format of other programs.
@@ -29,6 +29,15 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// Returns what a trace must not lack.
+    pub(super) fn needs(self) -> &'static [Lack] {
+        match self {
+            Self::Folded | Self::Speedscope | Self::Pprof | Self::Csv => &[],
+            Self::Heaptrack | Self::CsvEvents | Self::JsonLines => &[Lack::Order],
+            Self::Dhat | Self::Massif => &[Lack::Order, Lack::Times],
+        }
+    }
+
     /// Returns whether its files are compressed whatever their name.
     pub(crate) fn is_compressed(self) -> bool {
         self == Self::Pprof
@@ -52,6 +61,15 @@ pub(crate) enum Measure {
 }
 
 impl Measure {
+    /// Returns what a trace must not lack.
+    pub(super) fn needs(self) -> &'static [Lack] {
+        match self {
+            Self::Bytes | Self::Calls | Self::Live => &[],
+            Self::Peak => &[Lack::Peak],
+            Self::Temporary => &[Lack::Threads],
+        }
+    }
+
     /// Returns the figure of a stack.
     pub(super) fn of(self, totals: &Totals) -> u64 {
         match self {

@@ -23,7 +23,7 @@ use millpond_trace::Reader;
 
 pub(crate) use self::format::{Format, Measure};
 use self::recording::Recording;
-use crate::cli;
+use crate::{cli, lacking};
 
 /// Writes a trace to `out` in a format of another program. Returns what stood in the way of more names, in words.
 pub(crate) fn export(
@@ -33,6 +33,10 @@ pub(crate) fn export(
     places: &cli::Places,
     out: &mut dyn Write,
 ) -> Result<Vec<String>> {
+    lacking::require(reader, "this format", format.needs())?;
+    if format == Format::Folded {
+        lacking::require(reader, "this measure", measure.needs())?;
+    }
     let recording = Recording::read(reader, places)?;
     match format {
         Format::Folded => folded::write(reader, &recording, measure, out)?,

@@ -4,7 +4,7 @@ use std::{collections::HashMap, io::Write};
 
 use anyhow::Result;
 use foldhash::fast::FixedState;
-use millpond_trace::{Reader, analysis::Site};
+use millpond_trace::{Lack, Reader, analysis::Site};
 
 use super::{
     protobuf::{Message, write_bytes},
@@ -27,7 +27,7 @@ const COMMENT: u64 = 13;
 const DEFAULT_SAMPLE_TYPE: u64 = 14;
 
 /// The values of each sample, with their units; the names of the first four are those of heap profiles.
-const VALUES: [(&str, &str); 6] = [
+static VALUES: [(&str, &str); 6] = [
     ("alloc_objects", "count"),
     ("alloc_space", "bytes"),
     ("inuse_objects", "count"),
@@ -39,7 +39,7 @@ const VALUES: [(&str, &str); 6] = [
 pub(super) fn write(reader: &Reader, recording: &Recording, out: &mut dyn Write) -> Result<()> {
     let mut profile = Profile { out, texts: HashMap::default() };
     profile.text("")?;
-    profile.head(reader)?;
+    profile.head(reader, known(recording))?;
     profile.mappings(reader)?;
     profile.functions(recording)?;
     profile.locations(reader, recording)?;
@@ -52,7 +52,8 @@ pub(super) fn write(reader: &Reader, recording: &Recording, out: &mut dyn Write)
         if locations.is_empty() {
             locations.push(unknown);
         }
-        let mut sample = Message::default().numbers(1, locations).numbers(2, values(site));
+        let values = values(site).into_iter().take(known(recording).len());
+        let mut sample = Message::default().numbers(1, locations).numbers(2, values);
         if site.sizes.0 == site.sizes.1 {
             sample = sample
                 .message(3, &Message::default().number(1, bytes).number(3, site.sizes.0).number(4, bytes));
@@ -62,8 +63,13 @@ pub(super) fn write(reader: &Reader, recording: &Recording, out: &mut dyn Write)
     Ok(())
 }
 
+/// Returns the values that a trace does not lack.
+fn known(recording: &Recording) -> &'static [(&'static str, &'static str)] {
+    if recording.origin.has_no(Lack::Peak) { &VALUES[..4] } else { &VALUES }
+}
+
 /// Returns the values of a sample.
-fn values(site: &Site) -> [u64; VALUES.len()] {
+fn values(site: &Site) -> [u64; 6] {
     [
         site.allocations + site.resizes,
         site.bytes,
@@ -94,8 +100,8 @@ impl Profile<'_> {
     }
 
     /// Writes everything that is there once.
-    fn head(&mut self, reader: &Reader) -> Result<()> {
-        for (name, unit) in VALUES {
+    fn head(&mut self, reader: &Reader, values: &[(&str, &str)]) -> Result<()> {
+        for (name, unit) in values {
             let (name, unit) = (self.text(name)?, self.text(unit)?);
             Message::default().number(1, name).number(2, unit).write(SAMPLE_TYPE, self.out)?;
         }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::{Result, ensure};
 use foldhash::fast::FixedState;
 use millpond_trace::{
-    Frame, Reader, Stacks,
+    Frame, Origin, Reader, Stacks,
     analysis::{Analysis, Site, Totals},
 };
 
@@ -22,6 +22,7 @@ pub(super) const UNKNOWN: &str = "(unknown caller)";
 pub(super) struct Recording {
     pub(super) analysis: Analysis,
     pub(super) names: Names,
+    pub(super) origin: Origin,
 }
 
 impl Recording {
@@ -32,7 +33,7 @@ impl Recording {
         ensure!(analysis.found_peak, "the trace's summary does not fit its events: record again");
         drop(progress);
         let names = Names::new(reader.tables(), places);
-        Ok(Self { analysis, names })
+        Ok(Self { analysis, names, origin: reader.summary().resources.origin() })
     }
 
     /// Iterates over the call stacks that allocated or resized.

@@ -83,7 +83,9 @@ pub(super) fn write(reader: &Reader, recording: &Recording, out: &mut dyn Write)
     };
     let (sample, totals) = (&sample, recording.totals());
     let profiles = Each(|| {
-        let measures = Measure::value_variants().iter().filter(|measure| {
+        let is_known =
+            |measure: &&Measure| measure.needs().iter().all(|&lack| !recording.origin.has_no(lack));
+        let measures = Measure::value_variants().iter().filter(is_known).filter(|measure| {
             // The viewer needs one profile, and shows nothing of an empty one.
             **measure == Measure::Bytes || measure.of(&totals) > 0
         });

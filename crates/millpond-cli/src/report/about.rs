@@ -2,9 +2,12 @@
 
 use std::fmt::Write as _;
 
-use millpond_trace::{Ending, Summary};
+use millpond_trace::{Ending, Lack, Summary};
 
-use crate::units::{self, bytes, count, counted};
+use crate::{
+    lacking,
+    units::{self, bytes, count, counted},
+};
 
 pub(super) const BOLD: anstyle::Style = anstyle::Style::new().bold();
 /// Max number of characters of a command line that are shown.
@@ -17,13 +20,19 @@ pub(super) fn recording(command_line: &str, summary: &Summary, more: Option<Stri
         cpu => format!("{} of CPU time", units::time(cpu as f64)),
     };
     let mut text = format!(
-        "{BOLD}{}{BOLD:#}\n{}, {}, {cpu}\nat the peak {} live in {}\n",
+        "{BOLD}{}{BOLD:#}\n{}, {}, {cpu}\n",
         shortened(command_line, LINE),
         counted(summary.events, "event"),
         counted(summary.allocations, "allocation"),
-        bytes(summary.peak_bytes as f64),
-        counted(summary.peak_blocks, "block"),
     );
+    let origin = summary.resources.origin();
+    if !origin.has_no(Lack::Peak) {
+        let (live, blocks) = (bytes(summary.peak_bytes as f64), counted(summary.peak_blocks, "block"));
+        let _ = writeln!(text, "at the peak {live} live in {blocks}");
+    }
+    if let Some(sentence) = lacking::sentence(origin) {
+        let _ = writeln!(text, "{sentence}");
+    }
     if let Some(more) = more {
         let _ = writeln!(text, "{more}");
     }

@@ -2,13 +2,14 @@
 
 use std::{borrow::Cow, path::Path};
 
-use millpond_trace::{Ending, Start, Summary};
+use millpond_trace::{Ending, Lack, Start, Summary};
 use serde::Serialize;
 
 use crate::{
     advise::{Advice, Block, Language},
     analysis::{Analysis, Bound, Change, Study},
     estimate::Estimate,
+    lacking,
     replay::{Baseline, Name, Outcome, Relation, Touch, Verification, Written, mimalloc_version, outliers},
 };
 
@@ -51,16 +52,18 @@ pub(crate) struct Trace<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     foreign_calls: Option<u64>,
     requested_bytes: u64,
-    peak_bytes: u64,
-    peak_blocks: u64,
+    peak_bytes: Option<u64>,
+    peak_blocks: Option<u64>,
     live_at_end: u64,
-    threads: u32,
+    threads: Option<u32>,
     cpu_ns: Option<u64>,
-    wall_ns: u64,
+    wall_ns: Option<u64>,
     ending: &'static str,
     stopped: Option<&'a str>,
     allocator: Option<&'a str>,
     served_by: Option<&'a str>,
+    origin: Option<&'static str>,
+    lacks: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -229,29 +232,33 @@ pub(crate) fn trace<'a>(
     summary: &'a Summary,
     foreign_calls: impl Into<Option<u64>>,
 ) -> Trace<'a> {
-    let has_process = start.process > 0;
+    let origin = summary.resources.origin();
+    let [has_peak, has_threads, has_times] =
+        [Lack::Peak, Lack::Threads, Lack::Times].map(|lack| !origin.has_no(lack));
     Trace {
         program: &start.program,
         arguments: &start.arguments,
-        process: has_process.then_some(start.process),
-        parent: has_process.then_some(start.parent),
+        process: (start.process > 0).then_some(start.process),
+        parent: (start.parent > 0).then_some(start.parent),
         unix_ns: (start.unix_ns > 0).then_some(start.unix_ns),
         events: summary.events,
         allocations: summary.allocations,
         resizes: summary.resizes,
         frees: summary.frees,
-        foreign_calls: foreign_calls.into(),
+        foreign_calls: foreign_calls.into().filter(|_| has_threads),
         requested_bytes: summary.requested,
-        peak_bytes: summary.peak_bytes,
-        peak_blocks: summary.peak_blocks,
+        peak_bytes: has_peak.then_some(summary.peak_bytes),
+        peak_blocks: has_peak.then_some(summary.peak_blocks),
         live_at_end: summary.live_at_end,
-        threads: summary.threads,
+        threads: has_threads.then_some(summary.threads),
         cpu_ns: (summary.cpu_ns > 0).then_some(summary.cpu_ns),
-        wall_ns: summary.wall_ns,
+        wall_ns: has_times.then_some(summary.wall_ns),
         ending: ending(summary.ending),
         stopped: (!summary.stopped.is_empty()).then_some(summary.stopped.as_str()),
         allocator: (!summary.allocator.is_empty()).then_some(summary.allocator.as_str()),
         served_by: (!summary.served_by.is_empty()).then_some(summary.served_by.as_str()),
+        origin: origin.program(),
+        lacks: origin.lacks().iter().map(|&lack| lacking::word(lack)).collect(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The use of memory in JSON. Its fields are described in `JSON.md`; a test compares the two.
 
+use millpond_trace::{Lack, Origin, Summary};
 use serde::Serialize;
 
 use super::json::{Trace, VERSION, ending, lines, trace};
@@ -67,10 +68,10 @@ struct Place<'a> {
     bytes: u64,
     live_blocks: u64,
     live_bytes: u64,
-    blocks_at_peak: u64,
-    bytes_at_peak: u64,
-    temporaries: u64,
-    freed_elsewhere: u64,
+    blocks_at_peak: Option<u64>,
+    bytes_at_peak: Option<u64>,
+    temporaries: Option<u64>,
+    freed_elsewhere: Option<u64>,
     median_lifetime_ns: Option<u64>,
     lifetime: Option<Lifetime>,
     stacks: u64,
@@ -101,14 +102,20 @@ struct Part<'a> {
 pub(crate) fn overview(overview: &Overview) -> serde_json::Result<String> {
     let Overview { start, summary, threads, sizes, sites, phases, notes, processes, shown, .. } = overview;
     let foreign: u64 = threads.iter().map(|(_, done)| done.foreign).sum();
+    let origin = summary.resources.origin();
+    let has = |lack| !origin.has_no(lack);
     lines(&Report {
         version: VERSION,
         trace: trace(start, summary, foreign),
         processes: processes.iter().map(|process| member(process, shown)).collect(),
-        by_thread: threads.iter().map(|(about, done)| thread(about, done)).collect(),
-        by_size: sizes.iter().map(size).collect(),
-        by_site: sites.iter().map(|site| place(site, summary.wall_ns)).collect(),
-        by_phase: phases.iter().map(part).collect(),
+        by_thread: threads
+            .iter()
+            .filter(|_| has(Lack::Threads))
+            .map(|(about, done)| thread(about, done))
+            .collect(),
+        by_size: sizes.iter().filter(|_| has(Lack::Sizes)).map(size).collect(),
+        by_site: sites.iter().map(|site| place(site, summary)).collect(),
+        by_phase: phases.iter().filter(|_| has(Lack::Times)).map(part).collect(),
         notes,
     })
 }
@@ -159,20 +166,21 @@ fn size(size: &SizeUse) -> Size {
     }
 }
 
-fn place(site: &Site, wall_ns: u64) -> Place<'_> {
-    let usage = &site.usage;
+fn place<'a>(site: &'a Site, summary: &Summary) -> Place<'a> {
+    let (usage, wall_ns, origin) = (&site.usage, summary.wall_ns, summary.resources.origin());
+    let (has_peak, is_recorded) = (!origin.has_no(Lack::Peak), origin == Origin::Recorded);
     Place {
         allocations: usage.allocations,
         resizes: usage.resizes,
         bytes: usage.bytes,
         live_blocks: usage.live_blocks,
         live_bytes: usage.live_bytes,
-        blocks_at_peak: usage.peak_blocks,
-        bytes_at_peak: usage.peak_bytes,
-        temporaries: usage.temporaries,
-        freed_elsewhere: usage.remote_frees,
-        median_lifetime_ns: usage.median_lifetime_ns(wall_ns),
-        lifetime: usage.lifetime(wall_ns),
+        blocks_at_peak: has_peak.then_some(usage.peak_blocks),
+        bytes_at_peak: has_peak.then_some(usage.peak_bytes),
+        temporaries: is_recorded.then_some(usage.temporaries),
+        freed_elsewhere: is_recorded.then_some(usage.remote_frees),
+        median_lifetime_ns: usage.median_lifetime_ns(wall_ns).filter(|_| is_recorded),
+        lifetime: usage.lifetime(wall_ns).filter(|_| is_recorded),
         stacks: site.stacks,
         through: site.through.iter().map(frame).collect(),
         frames: site.frames.iter().map(frame).collect(),

@@ -1,8 +1,6 @@
 //! The use of memory as text: the ten largest of everything.
 
-use std::fmt::Write as _;
-
-use millpond_trace::{Ending, Summary};
+use millpond_trace::{Ending, Lack, Origin, Summary};
 
 use super::{
     about::{self, BOLD, shortened},
@@ -22,6 +20,7 @@ const COMMAND: usize = 50;
 /// Returns the report.
 pub(crate) fn overview(overview: &Overview) -> String {
     let Overview { summary, threads, sizes, sites, phases, notes, processes, .. } = overview;
+    let origin = summary.resources.origin();
     let mut sections = vec![head(overview)];
     if processes.len() > 1 {
         let headings = ["process", "number", "events", "most live", "CPU time", "end"];
@@ -29,21 +28,23 @@ pub(crate) fn overview(overview: &Overview) -> String {
             table::render(&headings, list.iter().map(process).collect())
         }));
     }
-    if overview.shown.len() == 1 {
+    if overview.shown.len() == 1 && !origin.has_no(Lack::Threads) {
         let headings = ["thread", "allocations", "bytes", "frees", "of other threads' blocks"];
         sections.push(titled("Threads, by bytes", threads, |list| {
             table::render(&headings, list.iter().map(thread).collect())
         }));
     }
-    let left = if summary.ending.is_complete() { "never freed" } else { "not yet freed" };
-    let headings = ["size", "allocations", "share", "bytes", most_live(overview), left];
-    sections.push(titled("Sizes, by allocations", sizes, |list| {
-        table::render(&headings, list.iter().map(|size| self::size(size, summary.allocations)).collect())
-    }));
+    if !origin.has_no(Lack::Sizes) {
+        let left = if summary.ending.is_complete() { "never freed" } else { "not yet freed" };
+        let headings = ["size", "allocations", "share", "bytes", most_live(overview), left];
+        sections.push(titled("Sizes, by allocations", sizes, |list| {
+            table::render(&headings, list.iter().map(|size| self::size(size, summary.allocations)).collect())
+        }));
+    }
     sections.push(titled("Call sites, by bytes", sites, |list| {
         list.iter().zip(1..).map(|(site, number)| self::site(number, site, summary)).collect()
     }));
-    if overview.shown.len() == 1 {
+    if overview.shown.len() == 1 && !origin.has_no(Lack::Times) {
         let headings = ["from", "to", "allocations", "bytes", "frees", "most live", "live at the end"];
         let has_marks = phases.iter().any(|phase| !phase.name.is_empty());
         let title = if has_marks { "Phases, from mark to mark" } else { "Phases, tenths of the recording" };
@@ -61,16 +62,24 @@ pub(crate) fn overview(overview: &Overview) -> String {
 /// Describes what was recorded.
 fn head(overview: &Overview) -> String {
     let Overview { start, summary, processes, shown, .. } = overview;
-    let wall = units::time(summary.wall_ns as f64);
-    let mut line = match (&shown[..], start.process) {
-        ([_], 0) => format!("recorded for {wall}"), // an anonymized trace
-        ([_], process) => format!("process {process}, child of {}; recorded for {wall}", start.parent),
-        _ => format!("the longest recorded for {wall}; the peak is that of one process"),
+    let mut parts = match (start.process, start.parent) {
+        // Left out of an anonymized trace.
+        (0, _) => Vec::new(),
+        _ if shown.len() > 1 => Vec::new(),
+        (process, 0) => vec![format!("process {process}")],
+        (process, parent) => vec![format!("process {process}, child of {parent}")],
     };
-    if processes.len() > shown.len() {
-        let _ = write!(line, "; {} in the file", counted(processes.len() as u64, "process"));
+    let wall = units::time(summary.wall_ns as f64);
+    if shown.len() > 1 {
+        parts.push(format!("the longest recorded for {wall}; the peak is that of one process"));
+    } else if !summary.resources.origin().has_no(Lack::Times) {
+        parts.push(format!("recorded for {wall}"));
     }
-    about::recording(&overview.command_line, summary, Some(line))
+    if processes.len() > shown.len() {
+        parts.push(format!("{} in the file", counted(processes.len() as u64, "process")));
+    }
+    let line = (!parts.is_empty()).then(|| parts.join("; "));
+    about::recording(&overview.command_line, summary, line)
 }
 
 /// Returns the heading for the most blocks that were live at once.
@@ -157,12 +166,12 @@ fn calls(usage: &Usage, summary: &Summary) -> String {
         0 => "none".into(),
         blocks => format!("{} ({})", counted(blocks, "block"), bytes(usage.live_bytes as f64)),
     };
-    format!(
-        "{}, {} temporary, {left} left {when}: {}",
-        counted(usage.allocations, "allocation"),
-        percent(usage.temporaries as f64 / usage.blocks() as f64),
-        word(lifetime),
-    )
+    let allocations = counted(usage.allocations, "allocation");
+    if summary.resources.origin() != Origin::Recorded {
+        return format!("{allocations}, {left} left {when}");
+    }
+    let temporary = percent(usage.temporaries as f64 / usage.blocks() as f64);
+    format!("{allocations}, {temporary} temporary, {left} left {when}: {}", word(lifetime))
 }
 
 fn phase(phase: &Phase) -> Vec<String> {

@@ -5,6 +5,7 @@ mod anonymize;
 mod archive;
 mod export;
 mod gains;
+mod import;
 mod json;
 mod pasted;
 mod planted;

@@ -9,6 +9,7 @@ mod bytes;
 mod error;
 mod event;
 pub mod format;
+mod origin;
 mod reader;
 mod resources;
 mod section;
@@ -21,8 +22,9 @@ pub use self::{
     archive::{Archive, ArchiveWriter},
     error::{Place, TraceError},
     event::{At, Call, Detail, Event, Family, Op, Shape, Verb, Visitor},
+    origin::{Lack, Origin},
     reader::Reader,
     resources::Resources,
-    tables::{Frame, FrameKind, Mark, Module, Node, Sample, Stacks, Tables, Thread},
+    tables::{Frame, FrameKind, Mark, Module, Node, Sample, Stacks, Symbol, Tables, Thread},
     writer::Writer,
 };

@@ -1,7 +1,10 @@
 //! Resources that the recorded process used, as far as known: a list of keys and values, so that a later version can
 //! add one without making traces unreadable.
 
-use crate::file::bytes::{Bytes, put};
+use crate::file::{
+    bytes::{Bytes, put},
+    origin::Origin,
+};
 
 /// Resources that a process used while it was recorded; `None` if unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,26 +21,34 @@ pub struct Resources {
     pub system_ns: Option<u64>,
     /// The exit status, as `waitpid` returns it.
     pub exit_status: Option<u64>,
+    /// The number of the trace's [`Origin`], if it is no recording.
+    pub origin: Option<u64>,
 }
 
 impl Resources {
-    /// Returns the values in the order of their keys: 1, 2, 3 ….
-    fn facts(&mut self) -> [&mut Option<u64>; 6] {
+    /// Returns the keys and values.
+    fn facts(&mut self) -> [(u64, &mut Option<u64>); 7] {
         [
-            &mut self.recording_ns,
-            &mut self.anonymous_first,
-            &mut self.anonymous_most,
-            &mut self.page_faults,
-            &mut self.system_ns,
-            &mut self.exit_status,
+            (1, &mut self.recording_ns),
+            (2, &mut self.anonymous_first),
+            (3, &mut self.anonymous_most),
+            (4, &mut self.page_faults),
+            (5, &mut self.system_ns),
+            (6, &mut self.exit_status),
+            (7, &mut self.origin),
         ]
+    }
+
+    /// Returns where the trace comes from.
+    pub fn origin(&self) -> Origin {
+        self.origin.map_or(Origin::Recorded, Origin::from_number)
     }
 
     /// Appends the number of known values, and the key and value of each.
     pub(crate) fn put(mut self, out: &mut Vec<u8>) {
         let facts = self.facts();
-        put(out, facts.iter().filter(|fact| fact.is_some()).count() as u64);
-        for (key, fact) in (1..).zip(facts) {
+        put(out, facts.iter().filter(|(_, fact)| fact.is_some()).count() as u64);
+        for (key, fact) in facts {
             if let Some(value) = *fact {
                 put(out, key);
                 put(out, value);
@@ -50,8 +61,7 @@ impl Resources {
         let mut resources = Self::default();
         for _ in 0..bytes.number()? {
             let (key, value) = (bytes.number()?, bytes.number()?);
-            let place = usize::try_from(key).ok().and_then(|key| key.checked_sub(1));
-            if let Some(fact) = place.and_then(|place| resources.facts().into_iter().nth(place)) {
+            if let Some((_, fact)) = resources.facts().into_iter().find(|(known, _)| *known == key) {
                 *fact = Some(value);
             }
         }

@@ -31,11 +31,12 @@ pub(crate) enum Kind {
     Threads = 6,
     Marks = 7,
     Samples = 8,
+    Symbols = 9,
 }
 
 impl Kind {
     /// Number of kinds, from 1 on.
-    pub(crate) const COUNT: usize = 8;
+    pub(crate) const COUNT: usize = 9;
 
     /// Returns the kind with a number; `None` if it is of a later version.
     pub(crate) fn from_number(number: u32) -> Option<Self> {
@@ -48,6 +49,7 @@ impl Kind {
             6 => Self::Threads,
             7 => Self::Marks,
             8 => Self::Samples,
+            9 => Self::Symbols,
             _ => return None,
         })
     }

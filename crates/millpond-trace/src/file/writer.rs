@@ -3,7 +3,8 @@
 use std::{collections::HashMap, fmt, io::Write};
 
 use crate::file::{
-    At, Detail, FrameKind, Mark, Module, Outcome, Sample, Shape, Start, Summary, Thread, TraceError, Verb,
+    At, Detail, FrameKind, Mark, Module, Outcome, Sample, Shape, Start, Summary, Symbol, Thread, TraceError,
+    Verb,
     background::{Background, Columns, Packed},
     block::Encoder,
     format::{END_MARK, EVENTS_PER_BLOCK, MAGIC, VERSION},
@@ -160,6 +161,11 @@ impl<W: Write> Writer<W> {
     /// Adds a sample.
     pub fn sample(&mut self, sample: Sample) -> Result<(), TraceError> {
         self.row(&sample)
+    }
+
+    /// Adds a function at an address.
+    pub fn symbol(&mut self, symbol: &Symbol) -> Result<(), TraceError> {
+        self.row(symbol)
     }
 
     /// Adds an allocation; returns the slot of the block.
@@ -330,7 +336,7 @@ impl<W: Write> Writer<W> {
 
     /// Writes all rows of tables that have been collected.
     fn tables(&mut self) -> Result<(), TraceError> {
-        for kind in [Kind::Modules, Kind::Threads, Kind::Marks, Kind::Samples] {
+        for kind in [Kind::Modules, Kind::Threads, Kind::Marks, Kind::Samples, Kind::Symbols] {
             self.emit_rows(kind)?;
         }
         self.stacks()

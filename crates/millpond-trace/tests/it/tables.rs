@@ -1,8 +1,8 @@
 //! Tables and details: reading returns what was written, wherever it was written.
 
 use millpond_trace::{
-    At, Detail, Frame, FrameKind, Mark, Module, Outcome, Reader, Sample, Shape, Start, Thread, TraceError,
-    Verb, Visitor, Writer,
+    At, Detail, Frame, FrameKind, Mark, Module, Origin, Outcome, Reader, Resources, Sample, Shape, Start,
+    Symbol, Thread, TraceError, Verb, Visitor, Writer,
 };
 
 use crate::support::{Random, read_all};
@@ -36,15 +36,22 @@ fn every_table_comes_back() {
     let silent = Thread { number: 77, name: "ü".into(), started: 5, ended: Some(6) };
     writer.thread(main.clone());
     writer.thread(silent.clone());
-    writer.finish(Outcome::default()).unwrap();
+    let symbol =
+        |function: &str, line| Symbol { address: 7, function: function.into(), file: "ü.c".into(), line };
+    let symbols = [symbol("inner", 3), symbol("outer", u32::MAX)];
+    symbols.iter().for_each(|symbol| writer.symbol(symbol).unwrap());
+    let resources = Resources { origin: Some(Origin::Dhat.to_number()), ..Resources::default() };
+    writer.finish(Outcome { resources, ..Outcome::default() }).unwrap();
 
     let mut reader = Reader::from_bytes(file).unwrap();
+    assert_eq!(reader.summary().resources.origin(), Origin::Dhat);
     for _ in 0..2 {
         read_all(&mut reader).unwrap();
         let tables = reader.tables();
         assert_eq!(tables.modules[0], Module { unloaded: Some(150_000), ..modules[0].clone() });
         assert_eq!(tables.modules[1..], modules[1..]);
         assert_eq!((&tables.marks, &tables.samples), (&marks, &samples));
+        assert_eq!(tables.symbols, symbols);
         assert_eq!(
             tables.threads,
             [Thread { number: 0, ..main.clone() }, Thread { number: 2, ..silent.clone() }]

@@ -166,6 +166,7 @@ fn resources(image: &Image, clock: &Clock, logged: u64) -> Resources {
         page_faults: Some(since(&header.faults_last, &header.faults_first)),
         system_ns: Some(since(&header.system_last, &header.system_first)),
         exit_status: None,
+        origin: None,
     }
 }
 

@@ -49,9 +49,9 @@ impl Recorded {
     }
 }
 
-/// Recordings of some real programs.
+/// Recordings of some real programs, and of one with threads.
 fn recordings() -> Vec<Recorded> {
-    let commands: [&[&str]; 4] = [
+    let commands: [&[&str]; 3] = [
         &["jq", "-n", "[range(2000) | {n: ., s: \"x\\(.)\"}] | length"],
         &[
             "sqlite3",
@@ -59,9 +59,14 @@ fn recordings() -> Vec<Recorded> {
             "create table t(a); insert into t values(1),(2); select count(*) from t, t b;",
         ],
         &["perl", "-e", "my %h; $h{$_} = $_ x 3 for 1..2000; print scalar keys %h"],
-        &["sh", "-c", "exec sort --parallel=4 -S 1M /usr/bin/env"],
     ];
-    commands.into_iter().filter_map(Recorded::new).collect()
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("threads");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/threads.c");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-O0", "-g", "-w", "-pthread", "-o"]).arg(&program).arg(source);
+    let threads = read("cc", &mut compiler).and_then(|_| Recorded::new(&[program.to_str().unwrap(), "3"]));
+    commands.into_iter().filter_map(Recorded::new).chain(threads).collect()
 }
 
 /// Runs a reader and returns its output; `None`, with a message, if there is none.

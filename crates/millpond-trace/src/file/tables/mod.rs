@@ -14,7 +14,7 @@ pub(crate) use self::{
 };
 pub use self::{
     module::Module,
-    rows::{Mark, Sample, Thread},
+    rows::{Mark, Sample, Symbol, Thread},
     stacks::{Frame, FrameKind, Node, Stacks},
 };
 
@@ -31,4 +31,7 @@ pub struct Tables {
     pub marks: Vec<Mark>,
     /// Resources that the process used, at points in time.
     pub samples: Vec<Sample>,
+    /// Names of functions in a trace that was converted from another file: of the frames with these addresses, innermost
+    /// first.
+    pub symbols: Vec<Symbol>,
 }

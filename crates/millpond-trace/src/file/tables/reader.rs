@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::{Change, Frame, FrameKind, Mark, Module, Row, Sample, Tables, Thread, module::Mapped};
+use super::{Change, Frame, FrameKind, Mark, Module, Row, Sample, Symbol, Tables, Thread, module::Mapped};
 use crate::file::{
     Summary,
     block::StackNumbers,
@@ -82,7 +82,7 @@ impl TableReader {
 
     /// Adds the rows of a section.
     fn rows(&mut self, kind: Kind, count: usize, columns: &[Vec<u8>]) -> Result<(), &'static str> {
-        let Tables { stacks, modules, threads, marks, samples } = &mut self.tables;
+        let Tables { stacks, modules, threads, marks, samples, symbols } = &mut self.tables;
         let taken = match kind {
             Kind::Stacks => {
                 let before = (stacks.len(), stacks.frames().len());
@@ -97,6 +97,7 @@ impl TableReader {
             Kind::Threads => all::<Thread>(&columns[0], count).map(|rows| threads.extend(rows)),
             Kind::Marks => all::<Mark>(&columns[0], count).map(|rows| marks.extend(rows)),
             Kind::Samples => all::<Sample>(&columns[0], count).map(|rows| samples.extend(rows)),
+            Kind::Symbols => all::<Symbol>(&columns[0], count).map(|rows| symbols.extend(rows)),
             Kind::Start | Kind::Events | Kind::Summary => return Err("another section is in its place"),
         };
         taken.ok_or("it is unreadable")

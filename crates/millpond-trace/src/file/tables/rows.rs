@@ -133,3 +133,36 @@ impl Row for Sample {
         })
     }
 }
+
+/// A function that was executing at an address, or that was inlined there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Symbol {
+    /// What [`Frame::instruction`](crate::Frame::instruction) returns.
+    pub address: u64,
+    /// The function's name.
+    pub function: String,
+    /// The source file; empty if unknown.
+    pub file: String,
+    /// The line in it; 0 if unknown.
+    pub line: u32,
+}
+
+impl Row for Symbol {
+    const KIND: Kind = Kind::Symbols;
+
+    fn put(&self, out: &mut Vec<u8>) {
+        put(out, self.address);
+        put_text(out, &self.function);
+        put_text(out, &self.file);
+        put(out, u64::from(self.line));
+    }
+
+    fn take(bytes: &mut Bytes<'_>) -> Option<Self> {
+        Some(Self {
+            address: bytes.number()?,
+            function: bytes.text()?.to_owned(),
+            file: bytes.text()?.to_owned(),
+            line: bytes.small()?,
+        })
+    }
+}
