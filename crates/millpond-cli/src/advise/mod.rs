@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub(crate) use language::Language;
-pub(crate) use sites::{Kind, Measures, Reason, SiteAdvice, SiteAdvices, advise};
+pub(crate) use sites::{Kind, Measures, Reason, SiteAdvice, SiteAdvices, advise, by_kind};
 pub(crate) use size_classes::{Limits, align_of_block};
 use snippet::Snippet;
 
