@@ -76,6 +76,12 @@ millpond export app.mpt --to heaptrack -o app.gz && heaptrack_print app.gz\n  \
 millpond export app.mpt --to folded --measure peak | flamegraph.pl --countname bytes > app.svg\n  \
 millpond export app.mpt --to dhat -o app.dhat.json    # open it in /usr/libexec/valgrind/dh_view.html\n  \
 millpond export app.mpt --to jsonl | jq 'select(.type == \"event\" and .size > 4096)'";
+/// Shown below the help of the report.
+const REPORT: &str = "\
+Examples:\n  \
+millpond record -o app.mpt -- ./app\n  \
+millpond report app.mpt                 # writes app.html\n  \
+millpond report app.mpt -o - > page.html";
 
 /// Shown below the help of the command that imports.
 const IMPORTS: &str = "\
@@ -130,6 +136,15 @@ pub(crate) enum Command {
     /// It can be compressed by gzip or zstd. The trace says where it comes from, and `millpond show` what it lacks.
     #[command(after_help = IMPORTS)]
     Import(Import),
+    /// Write a report on a program's use of memory: one HTML page that works offline.
+    ///
+    /// The page shows live bytes over time, advice, a flame graph, call sites, sizes and lifetimes, where resident memory goes,
+    /// sizes, resizes and threads. A range of time selected in it recomputes all of them except the advice. It has at most 3 MB
+    /// whatever the trace, so of large traces it shows the largest call sites and stacks one by one and all others together;
+    /// and it loads nothing from elsewhere. Like the trace, it contains the program's arguments, paths and names of
+    /// functions: `millpond anonymize` removes them from a trace.
+    #[command(after_help = REPORT)]
+    Report(Report),
     /// Remove the names from a trace, so that it can be given away.
     ///
     /// Paths, arguments, names of threads and marks, and the names and build ids of modules are replaced by hashes with a
@@ -261,6 +276,23 @@ pub(crate) struct Advise {
     /// Another recording of the program: say whether the advice holds there too, and what it gains there.
     #[arg(long, value_name = "FILE")]
     pub(crate) second: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) places: Places,
+}
+
+#[derive(Args)]
+pub(crate) struct Report {
+    /// A file made by `millpond record`.
+    #[arg(value_name = "FILE")]
+    pub(crate) trace: PathBuf,
+    #[command(flatten)]
+    pub(crate) selected: Selected,
+    /// File for the page; - is standard output. [default: FILE with the ending .html]
+    #[arg(short, long, value_name = "PAGE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Overwrite PAGE if it exists.
+    #[arg(short, long)]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) places: Places,
 }

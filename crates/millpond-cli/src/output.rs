@@ -40,7 +40,7 @@ impl Output {
         let is_terminal = is_standard_output(path) && io::stdout().is_terminal();
         ensure!(
             !is_terminal,
-            "a trace is not for the terminal: send standard output to a file or a pipe, or use -o FILE"
+            "this is not for a terminal: send standard output to a file or a pipe, or use -o FILE"
         );
         Self::text(path, force)
     }

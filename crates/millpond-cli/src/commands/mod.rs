@@ -9,6 +9,7 @@ mod mark;
 mod record;
 mod recover;
 mod replay;
+mod report;
 mod show;
 mod r#try;
 
@@ -33,6 +34,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Some(Command::Advise(arguments)) => advise::run(arguments),
         Some(Command::Export(arguments)) => export::run(arguments),
         Some(Command::Import(arguments)) => import::run(arguments),
+        Some(Command::Report(arguments)) => report::run(arguments),
         Some(Command::Anonymize(arguments)) => anonymize::run(arguments),
         Some(Command::Try(arguments)) => r#try::run(arguments),
         None => example::run(),

@@ -2,16 +2,21 @@
 
 mod sites;
 mod tally;
+mod timed;
 mod together;
 mod usage;
 
+use std::collections::HashMap;
+
 use anyhow::{Result, ensure};
-use millpond_trace::{Start, Summary, Thread, analysis::Analysis};
+use foldhash::fast::FixedState;
+use millpond_trace::{Reader, Start, Summary, Thread, analysis::Analysis};
 
 use self::tally::Tally;
 pub(crate) use self::{
     sites::{Site, sites},
     tally::{Phase, SizeUse, ThreadUse},
+    timed::{Bin, Resized, SIZE_CLASSES, Timed, timed},
     usage::{Lifetime, Usage},
 };
 use crate::{
@@ -44,25 +49,42 @@ pub(crate) struct Overview {
     pub(crate) shown: Vec<usize>,
 }
 
+/// An overview of one process, and what it was made from.
+pub(crate) struct Details {
+    pub(crate) overview: Overview,
+    pub(crate) analysis: Analysis,
+    /// The names of the functions in the trace.
+    pub(crate) names: Names,
+    /// The place in the overview of the site of each stack that allocated or resized.
+    pub(crate) site_of: HashMap<u32, u32, FixedState>,
+}
+
 /// Reads the traces of these processes, each twice, and the files that have the names of its functions.
 pub(crate) fn overview(processes: &Processes, shown: &[&Process], places: &cli::Places) -> Result<Overview> {
     match shown {
-        [process] => of_one(processes, process, places),
+        [process] => Ok(details(processes, process, &mut processes.reader(process)?, places, 2)?.overview),
         several => together::overview(processes, several, places),
     }
 }
 
-fn of_one(processes: &Processes, process: &Process, places: &cli::Places) -> Result<Overview> {
-    let reader = &mut processes.reader(process)?;
+/// Reads the trace of a process twice, with its reader. `passes` is how often the caller reads it in all, for the progress
+/// that is shown.
+pub(crate) fn details(
+    processes: &Processes,
+    process: &Process,
+    reader: &mut Reader,
+    places: &cli::Places,
+    passes: u64,
+) -> Result<Details> {
     let (progress, all) = (Progress::new("reading the trace"), reader.summary().events);
-    let analysis = Analysis::read_with(reader, |done| progress.at(done, 2 * all))?;
+    let analysis = Analysis::read_with(reader, |done| progress.at(done, passes * all))?;
     ensure!(analysis.found_peak, "the trace's summary does not fit its events: record again");
-    let tally = Tally::read(reader, |done| progress.at(all + done, 2 * all))?;
+    let tally = Tally::read(reader, |done| progress.at(all + done, passes * all))?;
     drop(progress);
     let Tally { mut sizes, threads, phases } = tally;
     let tables = reader.tables();
     let names = Names::new(tables, places);
-    let sites = sites(&analysis.sites, &tables.stacks, &names).list;
+    let sites::Sites { list: sites, of_stack: site_of } = sites(&analysis.sites, &tables.stacks, &names);
     let about = |number: u32| {
         let known = tables.threads.iter().rfind(|thread| thread.number == number);
         known.cloned().unwrap_or(Thread { number, ..Thread::default() })
@@ -70,7 +92,7 @@ fn of_one(processes: &Processes, process: &Process, places: &cli::Places) -> Res
     let mut threads: Vec<_> = (0..).map(about).zip(threads).collect();
     threads.sort_by_key(|(thread, done)| (std::cmp::Reverse(done.bytes), thread.number));
     sort_sizes(&mut sizes);
-    Ok(Overview {
+    let overview = Overview {
         command_line: trace::command_line(reader),
         start: reader.start().clone(),
         summary: reader.summary().clone(),
@@ -78,10 +100,11 @@ fn of_one(processes: &Processes, process: &Process, places: &cli::Places) -> Res
         sizes,
         sites,
         phases,
-        notes: names.notes,
+        notes: names.notes.clone(),
         processes: processes.all().to_vec(),
         shown: vec![process.place],
-    })
+    };
+    Ok(Details { overview, analysis, names, site_of })
 }
 
 /// Sorts sizes, those that were requested most often first.

@@ -63,6 +63,22 @@ impl Usage {
         }
     }
 
+    /// Adds what other stacks did.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.allocations += other.allocations;
+        self.resizes += other.resizes;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.live_blocks += other.live_blocks;
+        self.live_bytes = self.live_bytes.saturating_add(other.live_bytes);
+        self.peak_blocks += other.peak_blocks;
+        self.peak_bytes = self.peak_bytes.saturating_add(other.peak_bytes);
+        self.temporaries += other.temporaries;
+        self.remote_frees += other.remote_frees;
+        for (sum, count) in self.lifetimes.iter_mut().zip(other.lifetimes) {
+            *sum += count;
+        }
+    }
+
     /// Returns the number of blocks that were allocated.
     pub(crate) fn blocks(&self) -> u64 {
         self.allocations - self.resizes

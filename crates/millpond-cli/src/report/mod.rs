@@ -1,4 +1,4 @@
-//! The reports: as text, or as JSON for programs.
+//! The reports: as text, as JSON for programs, or as an HTML page.
 
 mod about;
 mod advice_json;
@@ -9,6 +9,7 @@ mod help;
 mod json;
 mod overview_json;
 mod overview_text;
+mod page;
 mod table;
 mod text;
 
@@ -20,5 +21,6 @@ pub(crate) use self::{
     json::{Trace, VERSION, analysis as json, trace as trace_json, verified as verified_json},
     overview_json::overview as overview_json,
     overview_text::overview as overview_text,
+    page::page,
     text::{analysis as text, verified as verified_text},
 };

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::json::{Trace, VERSION, ending, lines, trace};
 use crate::{
-    profile::{Lifetime, Overview, Phase, Site, SizeUse, ThreadUse},
+    profile::{Lifetime, Overview, Phase, Site, SizeUse, ThreadUse, Usage},
     symbols::Function,
     trace::Process,
 };
@@ -41,8 +41,9 @@ struct Member<'a> {
     trace_bytes: u64,
 }
 
+/// What a thread did.
 #[derive(Serialize)]
-struct Thread<'a> {
+pub(super) struct Thread<'a> {
     thread: u32,
     name: Option<&'a str>,
     from_ns: u64,
@@ -63,6 +64,15 @@ struct Size {
 
 #[derive(Serialize)]
 struct Place<'a> {
+    #[serde(flatten)]
+    figures: Figures,
+    through: Vec<Frame<'a>>,
+    frames: Vec<Frame<'a>>,
+}
+
+/// What a site allocated, and what became of it.
+#[derive(Serialize)]
+pub(super) struct Figures {
     allocations: u64,
     resizes: u64,
     bytes: u64,
@@ -75,8 +85,6 @@ struct Place<'a> {
     median_lifetime_ns: Option<u64>,
     lifetime: Option<Lifetime>,
     stacks: u64,
-    through: Vec<Frame<'a>>,
-    frames: Vec<Frame<'a>>,
 }
 
 #[derive(Serialize)]
@@ -86,8 +94,9 @@ pub(super) struct Frame<'a> {
     line: Option<u32>,
 }
 
+/// What happened in a phase.
 #[derive(Serialize)]
-struct Part<'a> {
+pub(super) struct Part<'a> {
     name: Option<&'a str>,
     from_ns: u64,
     to_ns: u64,
@@ -144,7 +153,8 @@ fn known(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-fn thread<'a>(about: &'a millpond_trace::Thread, done: &ThreadUse) -> Thread<'a> {
+/// Describes a thread.
+pub(super) fn thread<'a>(about: &'a millpond_trace::Thread, done: &ThreadUse) -> Thread<'a> {
     Thread {
         thread: about.number,
         name: known(&about.name),
@@ -167,9 +177,18 @@ fn size(size: &SizeUse) -> Size {
 }
 
 fn place<'a>(site: &'a Site, summary: &Summary) -> Place<'a> {
-    let (usage, wall_ns, origin) = (&site.usage, summary.wall_ns, summary.resources.origin());
-    let (has_peak, is_recorded) = (!origin.has_no(Lack::Peak), origin == Origin::Recorded);
     Place {
+        figures: figures(&site.usage, site.stacks, summary),
+        through: site.through.iter().map(frame).collect(),
+        frames: site.frames.iter().map(frame).collect(),
+    }
+}
+
+/// Returns the figures of a site with this number of stacks.
+pub(super) fn figures(usage: &Usage, stacks: u64, summary: &Summary) -> Figures {
+    let (wall_ns, origin) = (summary.wall_ns, summary.resources.origin());
+    let (has_peak, is_recorded) = (!origin.has_no(Lack::Peak), origin == Origin::Recorded);
+    Figures {
         allocations: usage.allocations,
         resizes: usage.resizes,
         bytes: usage.bytes,
@@ -181,9 +200,7 @@ fn place<'a>(site: &'a Site, summary: &Summary) -> Place<'a> {
         freed_elsewhere: is_recorded.then_some(usage.remote_frees),
         median_lifetime_ns: usage.median_lifetime_ns(wall_ns).filter(|_| is_recorded),
         lifetime: usage.lifetime(wall_ns).filter(|_| is_recorded),
-        stacks: site.stacks,
-        through: site.through.iter().map(frame).collect(),
-        frames: site.frames.iter().map(frame).collect(),
+        stacks,
     }
 }
 
@@ -195,7 +212,8 @@ pub(super) fn frame(function: &Function) -> Frame<'_> {
     }
 }
 
-fn part(phase: &Phase) -> Part<'_> {
+/// Describes a phase.
+pub(super) fn part(phase: &Phase) -> Part<'_> {
     Part {
         name: known(&phase.name),
         from_ns: phase.from,

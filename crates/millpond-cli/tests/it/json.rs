@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use millpond_trace::{At, FrameKind};
 use serde_json::Value;
 
-use crate::support::{every_table, fill_sites, millpond, replay, sample, stdout, write_trace};
+use crate::{
+    report::embedded,
+    support::{every_table, fill_sites, millpond, replay, sample, stdout, write_trace},
+};
 
 /// Collects the names of all fields, at any depth.
 fn fields(value: &Value, names: &mut BTreeSet<String>) {
@@ -43,6 +46,8 @@ fn fields_and_documentation_agree() {
     for line in exported.stdout.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
         fields(&serde_json::from_slice(line).unwrap(), &mut names);
     }
+    let page = millpond().arg("report").arg(&trace).args(["-o", "-"]).output().unwrap();
+    fields(&embedded(&stdout(page)), &mut names);
     let page = include_str!("../../JSON.md");
     let documented: BTreeSet<_> = page
         .split('`')

@@ -12,6 +12,7 @@ mod planted;
 mod record;
 mod refusals;
 mod replay;
+mod report;
 mod show;
 mod support;
 mod r#try;
