@@ -58,8 +58,8 @@ Progress is not shown if the variable MILLPOND_NO_PROGRESS is set. The exit code
 /// Shown below the help of the command that exports.
 const EXPORTS: &str = "\
 What opens the files, and which of these programs were tried with this version:\n  \
-folded      flamegraph.pl, inferno, speedscope; its form was checked\n  \
-speedscope  https://www.speedscope.app; checked against its schema\n  \
+folded      flamegraph.pl, inferno, speedscope (tried)\n  \
+speedscope  https://www.speedscope.app (tried, and checked against its schema)\n  \
 pprof       go tool pprof (tried)\n  \
 dhat        valgrind's dh_view.html in a browser (tried)\n  \
 massif      ms_print (tried), massif-visualizer\n  \
@@ -90,7 +90,8 @@ heaptrack  threads, times below 10 ms, call stacks of frees, resizes (they are f
 is a raw one, which of the blocks of one size and call stack was freed\n  \
 mtrace     threads, times, and callers beyond the first\n  \
 DHAT       threads, times, the order of calls, lifetimes, and sizes of single blocks: they are averages\n  \
-jemalloc   the same, and the peak; the number of blocks is estimated from samples\n\n\
+jemalloc   the same, the peak, and, unless the program was run with prof_accum, all blocks that were freed; the number of \
+blocks is estimated from samples\n\n\
 A figure that needs what is lacking is not shown, and a command that needs it says so.\n\n\
 Examples:\n  \
 heaptrack ./app && millpond import heaptrack.app.1234.zst -o app.mpt\n  \

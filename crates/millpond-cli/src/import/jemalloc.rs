@@ -15,7 +15,6 @@ use super::{
 };
 
 pub(super) fn read(lines: &mut Lines, builder: &mut Builder<'_>) -> Result<()> {
-    builder.origin = Origin::Jemalloc;
     let first = lines.next()?.unwrap_or_default();
     let period = first.trim().strip_prefix("heap_v2/").and_then(|period| period.parse::<u64>().ok());
     let period = period.filter(|&period| period > 0).context("the first line is not heap_v2/PERIOD")?;
@@ -25,6 +24,8 @@ pub(super) fn read(lines: &mut Lines, builder: &mut Builder<'_>) -> Result<()> {
     for module in modules {
         builder.module(module)?;
     }
+    let has_freed = samples.iter().any(|sample| sample.all.count > 0);
+    builder.origin = if has_freed { Origin::Jemalloc } else { Origin::JemallocLive };
     for sample in samples {
         let mut stack = 0;
         for &address in sample.callers(&ranges).iter().rev() {

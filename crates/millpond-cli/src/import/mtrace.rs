@@ -27,7 +27,6 @@ struct Mtrace {
 pub(super) fn read(lines: &mut Lines, builder: &mut Builder<'_>) -> Result<()> {
     builder.origin = Origin::Mtrace;
     let mut file = Mtrace::default();
-    let mut first = true;
     while let Some(line) = lines.next()? {
         if line.starts_with('=') || line.trim().is_empty() {
             continue;
@@ -39,11 +38,6 @@ pub(super) fn read(lines: &mut Lines, builder: &mut Builder<'_>) -> Result<()> {
             }
             None => (None, line.as_str()),
         };
-        if std::mem::take(&mut first) {
-            // The program is probably the first that calls.
-            let name = place.map_or("", |place| place.split([':', '[']).next().unwrap_or_default());
-            builder.start.program = name.to_owned();
-        }
         let stack = place.map_or(Ok(0), |place| file.stack(place, builder))?;
         file.event(stack, &mut Fields(rest), builder)?;
     }

@@ -328,6 +328,8 @@ fn jemallocs_own_files_are_imported() {
         .unwrap()
         .iter()
         .find(|site| site["frames"].as_array().unwrap().iter().any(|frame| frame["function"] == "take"));
+    let lacks = report["trace"]["lacks"].as_array().unwrap();
+    assert!(lacks.contains(&"freed".into()), "{lacks:?}");
     // 12.3 million bytes, of which some 200 samples were taken: the estimate is within a third.
     let live = site.unwrap()["live_bytes"].as_u64().unwrap();
     assert!((8_000_000..16_500_000).contains(&live), "{report}");

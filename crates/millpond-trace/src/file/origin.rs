@@ -16,6 +16,8 @@ pub enum Origin {
     Jemalloc,
     /// A file of DHAT.
     Dhat,
+    /// A heap profile of jemalloc of the live blocks alone.
+    JemallocLive,
     /// A format that only later versions know.
     Other,
 }
@@ -39,6 +41,8 @@ pub enum Lack {
     Sizes,
     /// How many blocks there were: the number is estimated from a sample.
     Counts,
+    /// The blocks that were freed.
+    Freed,
     /// The call stacks of frees.
     FreeSites,
     /// Resizes: the block is freed, and another is allocated.
@@ -49,13 +53,14 @@ pub enum Lack {
 
 impl Origin {
     /// All, by their number in a trace.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Recorded,
         Self::Heaptrack,
         Self::HeaptrackRaw,
         Self::Mtrace,
         Self::Jemalloc,
         Self::Dhat,
+        Self::JemallocLive,
         Self::Other,
     ];
 
@@ -75,7 +80,7 @@ impl Origin {
             Self::Recorded => None,
             Self::Heaptrack | Self::HeaptrackRaw => Some("heaptrack"),
             Self::Mtrace => Some("mtrace"),
-            Self::Jemalloc => Some("jemalloc"),
+            Self::Jemalloc | Self::JemallocLive => Some("jemalloc"),
             Self::Dhat => Some("DHAT"),
             Self::Other => Some("another program"),
         }
@@ -84,7 +89,7 @@ impl Origin {
     /// Returns what it does not say.
     pub const fn lacks(self) -> &'static [Lack] {
         use Lack::{
-            Clock, Counts, FreeSites, Lifetimes, Order, Peak, Resizes, Sizes, Stacks, Threads, Times,
+            Clock, Counts, FreeSites, Freed, Lifetimes, Order, Peak, Resizes, Sizes, Stacks, Threads, Times,
         };
         match self {
             Self::Recorded => &[],
@@ -92,8 +97,9 @@ impl Origin {
             Self::HeaptrackRaw => &[Threads, Clock, FreeSites, Resizes],
             Self::Mtrace => &[Threads, Times, Stacks],
             Self::Dhat => &[Threads, Times, Order, Lifetimes, Sizes, FreeSites, Resizes],
-            Self::Jemalloc | Self::Other => {
-                &[Threads, Times, Order, Lifetimes, Peak, Sizes, Counts, FreeSites, Resizes]
+            Self::Jemalloc => &[Threads, Times, Order, Lifetimes, Peak, Sizes, Counts, FreeSites, Resizes],
+            Self::JemallocLive | Self::Other => {
+                &[Threads, Times, Order, Lifetimes, Peak, Sizes, Counts, Freed, FreeSites, Resizes]
             }
         }
     }
