@@ -8,12 +8,9 @@ mod snippet;
 use std::path::Path;
 
 use anyhow::Result;
-use millpond_trace::{Op, Reader};
+use millpond_trace::Reader;
 
-use crate::{
-    terminal::Progress,
-    trace::{Count, Histogram, Request, Step},
-};
+use crate::trace::{Count, Histogram, Kind as StepKind, Request, Steps};
 
 pub(crate) use language::Language;
 pub(crate) use sites::{Kind, Measures, Reason, SiteAdvice, SiteAdvices, advise, by_kind};
@@ -113,8 +110,9 @@ impl Block {
         };
         self.allocations += count.allocations;
         self.share = self.allocations as f64 / all;
-        self.requested_at_peak += count.live_at_peak * size as u64;
-        self.bytes_at_peak += count.live_at_peak * self.size as u64;
+        self.requested_at_peak = self.requested_at_peak.saturating_add(count.bytes_at_peak());
+        let bytes = count.live_at_peak.saturating_mul(self.size as u64);
+        self.bytes_at_peak = self.bytes_at_peak.saturating_add(bytes);
     }
 
     /// Returns the share of the blocks' bytes that were not requested, when most bytes are live; from 0 to 1.
@@ -136,32 +134,23 @@ fn class_of(sizes: &[usize], request: Request) -> Option<usize> {
 fn capacities(reader: &mut Reader, sizes: &[usize]) -> Result<Vec<u64>> {
     let mut live = vec![(0_u64, 0_u64); sizes.len()];
     let mut slots: Vec<Option<usize>> = Vec::new();
-    let mut events = Vec::new();
-    let (progress, all) = (Progress::new("choosing block sizes"), reader.summary().events);
-    let mut done = 0;
-    reader.rewind()?;
-    while reader.read(&mut events)? {
-        progress.at(done, all);
-        done += events.len() as u64;
-        for event in &events {
-            let step = Step::new(event.op)?;
-            let slot = step.slot as usize;
-            if slots.len() <= slot {
-                slots.resize(slot + 1, None);
-            }
-            if let Some(class) = slots[slot].take() {
-                live[class].0 -= 1;
-            }
-            if matches!(event.op, Op::Free { .. }) {
-                continue;
-            }
-            slots[slot] = class_of(sizes, step.request);
-            if let Some(class) = slots[slot] {
-                let (now, most) = &mut live[class];
-                *now += 1;
-                *most = (*most).max(*now);
-            }
+    Steps::all(reader, "choosing block sizes", |_, step| {
+        let slot = step.slot as usize;
+        if slots.len() <= slot {
+            slots.resize(slot + 1, None);
         }
-    }
+        if let Some(class) = slots[slot].take() {
+            live[class].0 -= 1;
+        }
+        if step.kind == StepKind::Free {
+            return;
+        }
+        slots[slot] = class_of(sizes, step.request);
+        if let Some(class) = slots[slot] {
+            let (now, most) = &mut live[class];
+            *now += 1;
+            *most = (*most).max(*now);
+        }
+    })?;
     Ok(live.into_iter().map(|(_, most)| most).collect())
 }

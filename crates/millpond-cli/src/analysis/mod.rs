@@ -4,6 +4,7 @@ mod bound;
 mod exclusion;
 mod gain;
 mod judge;
+mod places;
 mod second;
 mod verdict;
 
@@ -15,6 +16,7 @@ pub(crate) use self::{
     exclusion::incomplete,
     gain::{Gain, Gains, Selection, Told, gains},
     judge::Change,
+    places::Places,
     second::{Match, Second},
     verdict::Verdict,
 };
@@ -60,6 +62,8 @@ pub(crate) struct Analysis {
     pub(crate) bound: Bound,
     /// The verdict.
     pub(crate) verdict: Verdict,
+    /// Where the allocations come from, if pools help.
+    pub(crate) places: Option<Places>,
 }
 
 impl Study {
@@ -82,7 +86,8 @@ impl Study {
         let comparison = replay::measure(reader, &self.histogram, &sizes, &settings, &self.baseline)?;
         let bound = Bound::new(&self.summary, &comparison, self.cost, &self.program);
         let verdict = Verdict::new(&self, &comparison, &bound);
-        Ok(Analysis { study: self, settings, comparison, bound, verdict })
+        let places = verdict.helps().then(|| Places::find(reader)).transpose()?;
+        Ok(Analysis { study: self, settings, comparison, bound, verdict, places })
     }
 
     /// Replays the trace and checks every block of every contender.

@@ -213,8 +213,7 @@ fn check_memory(histogram: &Histogram, is_written: impl Fn(usize) -> bool) -> Re
     let Some(kibibytes) = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()) else {
         return Ok(());
     };
-    let written = histogram.counts.iter().filter(|count| is_written(count.request.size()));
-    let needed: f64 = written.map(|count| count.live_at_peak as f64 * count.request.size() as f64).sum();
+    let needed = histogram.bytes_at_peak(is_written) as f64;
     let available = kibibytes as f64 * 1024.0;
     ensure!(
         needed <= available,

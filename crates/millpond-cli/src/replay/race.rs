@@ -8,14 +8,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use millpond_trace::{Event, Reader, format::EVENTS_PER_BLOCK};
+use millpond_trace::{Reader, format::EVENTS_PER_BLOCK};
 
 use super::{
     Name,
     routes::Router,
     worker::{self, Reply, Task},
 };
-use crate::trace::Step;
+use crate::trace::{Step, Steps};
 
 /// Max number of steps sent at once: enough that the caches are warm for nearly all of them, few enough to hold in
 /// memory.
@@ -69,7 +69,6 @@ pub(super) struct Source<'a> {
     /// The worker of each thread.
     workers: &'a [u16],
     router: Router,
-    events: Vec<Event>,
     bytes: Vec<u8>,
     /// All steps that were sent in this turn,
     kept: Option<File>,
@@ -84,8 +83,15 @@ impl<'a> Source<'a> {
         let fits = reader.summary().events.saturating_mul(Step::BYTES as u64) <= MOST_KEPT;
         // If no such file can be created, each turn decodes again.
         let kept = fits.then(tempfile::tempfile).and_then(Result::ok);
-        let (events, bytes) = (Vec::new(), Vec::new());
-        Self { reader, workers, router: Router::default(), events, bytes, kept, is_whole: false, given: 0 }
+        Self {
+            reader,
+            workers,
+            router: Router::default(),
+            bytes: Vec::new(),
+            kept,
+            is_whole: false,
+            given: 0,
+        }
     }
 
     /// Gives blocks the routes of this router.
@@ -129,23 +135,23 @@ impl<'a> Source<'a> {
     fn decode(&mut self, to: &mut ChildStdin) -> Result<()> {
         self.bytes.clear();
         self.bytes.extend_from_slice(&[0; COUNT]);
-        let (batch, mut count) = (batch(self.reader), 0);
-        while count == 0 || count + EVENTS_PER_BLOCK <= batch {
-            if !self.reader.read(&mut self.events)? {
+        let (batch, bytes) = (batch(self.reader) as u64, &mut self.bytes);
+        let mut steps = Steps::new(|caller, step| {
+            let worker = self.workers.get(caller.thread as usize).copied().unwrap_or(0);
+            let step = self.router.route(caller.stack, Step { worker, ..step });
+            bytes.extend_from_slice(&step.to_bytes());
+        });
+        while steps.done() == 0 || steps.done() + EVENTS_PER_BLOCK as u64 <= batch {
+            if !steps.block(self.reader)? {
                 break;
             }
-            count += self.events.len();
-            for event in &self.events {
-                let worker = self.workers.get(event.thread as usize).copied().unwrap_or(0);
-                let step = self.router.route(event.stack, Step { worker, ..Step::new(event.op)? });
-                self.bytes.extend_from_slice(&step.to_bytes());
-            }
         }
-        self.bytes[..COUNT].copy_from_slice(&(count as u64).to_le_bytes());
+        let count = steps.done();
+        self.bytes[..COUNT].copy_from_slice(&count.to_le_bytes());
         if self.kept.as_mut().is_some_and(|file| file.write_all(&self.bytes).is_err()) {
             self.kept = None;
         }
-        self.given += count as u64;
+        self.given += count;
         self.is_whole = count == 0;
         Ok(to.write_all(&self.bytes)?)
     }

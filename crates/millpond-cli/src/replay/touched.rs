@@ -54,9 +54,7 @@ impl Touched {
 
 /// Returns the size from which blocks must be untouched, so that all that were live at the peak fit into `room` bytes.
 fn large(histogram: &Histogram, room: u64) -> usize {
-    let all: u64 =
-        histogram.counts.iter().map(|count| count.live_at_peak * count.request.size() as u64).sum();
-    let mut touched = all;
+    let mut touched = histogram.bytes_at_peak(|_| true);
     let mut large = usize::MAX;
     for count in histogram.counts.iter().rev() {
         let size = count.request.size() as u64;
@@ -64,7 +62,7 @@ fn large(histogram: &Histogram, room: u64) -> usize {
             break;
         }
         // Both ends are written in any case: blocks lie next to each other, so count a page for each.
-        touched -= count.live_at_peak * (size - PAGE);
+        touched = touched.saturating_sub(count.live_at_peak.saturating_mul(size - PAGE));
         large = count.request.size();
     }
     large

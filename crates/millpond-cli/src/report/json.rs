@@ -5,11 +5,13 @@ use std::{borrow::Cow, path::Path};
 use millpond_trace::{Ending, Lack, Start, Summary};
 use serde::Serialize;
 
+use super::overview_json::{Frame, frame};
 use crate::{
     advise::{Advice, Block, Language},
     analysis::{Analysis, Bound, Change, Study},
     estimate::Estimate,
     lacking,
+    profile::Site,
     replay::{Baseline, Name, Outcome, Relation, Touch, Verification, Written, mimalloc_version, outliers},
 };
 
@@ -27,6 +29,7 @@ struct Report<'a> {
     loop_ns: Estimate,
     bound: Limit,
     advice: Advised<'a>,
+    places: Option<Vec<Place<'a>>>,
     verdict: Judgement<'a>,
 }
 
@@ -148,6 +151,13 @@ struct Cut {
 }
 
 #[derive(Serialize)]
+struct Place<'a> {
+    share: f64,
+    frames: Vec<Frame<'a>>,
+    through: Vec<Frame<'a>>,
+}
+
+#[derive(Serialize)]
 struct Judgement<'a> {
     best: Option<Name>,
     best_ordinary: Option<Name>,
@@ -167,7 +177,7 @@ struct Checked {
 
 /// Returns the report as JSON.
 pub(crate) fn analysis(analysis: &Analysis) -> serde_json::Result<String> {
-    let Analysis { study, settings, comparison, bound, verdict } = analysis;
+    let Analysis { study, settings, comparison, bound, verdict, places } = analysis;
     let report = Report {
         version: VERSION,
         trace: of_study(study),
@@ -189,6 +199,7 @@ pub(crate) fn analysis(analysis: &Analysis) -> serde_json::Result<String> {
         loop_ns: comparison.bare,
         bound: limit(bound),
         advice: advised(&study.advice),
+        places: places.as_ref().map(|places| places.sites.iter().map(place).collect()),
         verdict: Judgement {
             best: verdict.best,
             best_ordinary: verdict.best_ordinary,
@@ -215,6 +226,11 @@ fn base(baseline: &Baseline) -> Base<'_> {
         relation: baseline.relation,
         same_build: baseline.is_same_build,
     }
+}
+
+fn place((share, site): &(f64, Site)) -> Place<'_> {
+    let (frames, through) = (site.frames.iter().map(frame), site.through.iter().map(frame));
+    Place { share: *share, frames: frames.collect(), through: through.collect() }
 }
 
 /// Formats a report.

@@ -4,11 +4,11 @@ use std::{fmt::Write as _, path::Path};
 
 use super::{
     about::{self, BOLD},
-    table,
+    frames, table,
 };
 use crate::{
     advise::{Advice, Block},
-    analysis::{Analysis, Bound, Change, Study, Verdict},
+    analysis::{Analysis, Bound, Change, Places, Study, Verdict},
     cli::Settings,
     estimate::Estimate,
     replay::{
@@ -26,11 +26,12 @@ const NOTICED: f64 = 0.005;
 
 /// Returns the whole report.
 pub(crate) fn analysis(analysis: &Analysis) -> String {
-    let Analysis { study, settings, comparison, bound, verdict } = analysis;
+    let Analysis { study, settings, comparison, bound, verdict, places } = analysis;
     let mut sections = vec![about(study), outcomes(study, settings, comparison)];
     if study.exclusion.is_none() {
         sections.push(gain(study, comparison, bound));
         sections.push(advice(&study.advice, verdict));
+        sections.extend(places.as_ref().map(self::places));
     }
     sections.push(format!("{BOLD}{}{BOLD:#}\n", verdict.text));
     let mut text = sections.join("\n");
@@ -357,6 +358,22 @@ fn advice(advice: &Advice, verdict: &Verdict) -> String {
             let _ =
                 writeln!(text, "\n{place} the default sizes do better: pools made without SIZES have them.");
         }
+    }
+    text
+}
+
+/// Lists the call sites with the most allocations.
+fn places(places: &Places) -> String {
+    if !places.has_stacks {
+        return "Where the allocations come from is not in this trace, which has no call stacks: `millpond try -o FILE` keeps one \
+                that has.\n"
+            .into();
+    }
+    let mut text = format!(
+        "{BOLD}Most allocations come from{BOLD:#} these call sites. `millpond advise` says what to do about each.\n\n"
+    );
+    for (share, site) in &places.sites {
+        let _ = writeln!(text, " {:>7}  {}", percent(*share), frames::chain(&site.frames, &site.through));
     }
     text
 }

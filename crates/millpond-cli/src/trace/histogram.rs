@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 
 use anyhow::{Result, ensure};
-use millpond_trace::{Event, Op, Reader};
+use foldhash::fast::RandomState;
+use millpond_trace::Reader;
 
 use super::{
-    Request,
-    step::Step,
+    Kind, Request, Step, Steps,
     threads::{Threads, Watch},
 };
-use crate::terminal::Progress;
 
 /// One kind of request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +20,13 @@ pub(crate) struct Count {
     pub(crate) allocations: u64,
     /// Blocks of it that are live when most bytes are live.
     pub(crate) live_at_peak: u64,
+}
+
+impl Count {
+    /// Returns the bytes of its blocks that are live when most bytes are live.
+    pub(crate) fn bytes_at_peak(&self) -> u64 {
+        self.live_at_peak.saturating_mul(self.request.size() as u64)
+    }
 }
 
 /// The requests of a trace.
@@ -41,29 +47,29 @@ impl Histogram {
         let peak = reader.summary().peak_bytes;
         let (mut tally, mut watch) = (Tally::default(), Watch::default());
         let mut histogram = Self::default();
-        let mut events = Vec::new();
         let mut done = 0;
         let mut found = peak == 0;
-        let (progress, all) = (Progress::new("reading the trace"), reader.summary().events);
-        reader.rewind()?;
-        while reader.read(&mut events)? {
-            progress.at(done, all);
-            for event in &events {
-                watch.see(done, event);
-                done += 1;
-                tally.take(event)?;
-                if !found && tally.live_bytes >= peak {
-                    found = true;
-                    histogram.peak_after = done;
-                    tally.counts.iter_mut().for_each(|(count, live)| count.live_at_peak = *live);
-                }
+        Steps::all(reader, "reading the trace", |caller, step| {
+            watch.note(done, caller.thread, &step);
+            done += 1;
+            tally.take(step);
+            if !found && tally.live_bytes >= peak {
+                found = true;
+                histogram.peak_after = done;
+                tally.counts.iter_mut().for_each(|(count, live)| count.live_at_peak = *live);
             }
-        }
+        })?;
         ensure!(found, "the trace's summary does not fit its events: record again");
         histogram.threads = watch.finish();
         histogram.counts = tally.counts.into_iter().map(|(count, _)| count).collect();
         histogram.counts.sort_by_key(|count| (count.request.size(), count.request.align()));
         Ok(histogram)
+    }
+
+    /// Returns the bytes of all blocks that are live when most bytes are live, as far as their sizes are selected.
+    pub(crate) fn bytes_at_peak(&self, is_selected: impl Fn(usize) -> bool) -> u64 {
+        let selected = self.counts.iter().filter(|count| is_selected(count.request.size()));
+        selected.fold(0, |sum: u64, count| sum.saturating_add(count.bytes_at_peak()))
     }
 
     /// Returns the number of calls that allocated.
@@ -78,37 +84,36 @@ struct Tally {
     /// Each kind of request, and how many blocks of it are live now.
     counts: Vec<(Count, u64)>,
     /// The index of a request in `counts`.
-    places: HashMap<Request, u32>,
+    places: HashMap<Request, u32, RandomState>,
     /// The index in `counts` of the block in each slot.
     slots: Vec<u32>,
     live_bytes: u64,
 }
 
 impl Tally {
-    fn take(&mut self, event: &Event) -> Result<()> {
-        let step = Step::new(event.op)?;
+    fn take(&mut self, step: Step) {
         let slot = step.slot as usize;
-        if let Op::Free { .. } | Op::Resize { .. } = event.op {
+        if let Kind::Free | Kind::Resize = step.kind {
             let (count, live) = &mut self.counts[self.slots[slot] as usize];
             *live -= 1;
-            self.live_bytes -= count.request.size() as u64;
+            self.live_bytes = self.live_bytes.saturating_sub(count.request.size() as u64);
         }
-        if let Op::Allocate { .. } | Op::Resize { .. } = event.op {
-            let fresh = self.counts.len() as u32;
-            let place = *self.places.entry(step.request).or_insert(fresh);
-            if place == fresh {
-                self.counts.push((Count { request: step.request, allocations: 0, live_at_peak: 0 }, 0));
-            }
-            let (count, live) = &mut self.counts[place as usize];
-            count.allocations += 1;
-            *live += 1;
-            self.live_bytes += step.request.size() as u64;
-            if self.slots.len() <= slot {
-                self.slots.resize(slot + 1, 0);
-            }
-            self.slots[slot] = place;
+        if step.kind == Kind::Free {
+            return;
         }
-        Ok(())
+        let fresh = self.counts.len() as u32;
+        let place = *self.places.entry(step.request).or_insert(fresh);
+        if place == fresh {
+            self.counts.push((Count { request: step.request, allocations: 0, live_at_peak: 0 }, 0));
+        }
+        let (count, live) = &mut self.counts[place as usize];
+        count.allocations += 1;
+        *live += 1;
+        self.live_bytes = self.live_bytes.saturating_add(step.request.size() as u64);
+        if self.slots.len() <= slot {
+            self.slots.resize(slot + 1, 0);
+        }
+        self.slots[slot] = place;
     }
 }
 

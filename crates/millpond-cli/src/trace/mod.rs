@@ -3,6 +3,7 @@
 mod histogram;
 mod processes;
 mod step;
+mod steps;
 mod threads;
 
 use std::{fs, path::Path};
@@ -13,6 +14,7 @@ use millpond_trace::{Archive, Reader};
 pub(crate) use histogram::{Count, Histogram};
 pub(crate) use processes::{Process, Processes};
 pub(crate) use step::{Kind, Request, Step};
+pub(crate) use steps::Steps;
 
 /// The trace that `millpond` replays if it is run without arguments: jq, recorded as described in `assets/README.md`.
 static BUNDLED: &[u8] = include_bytes!("../../assets/jq.mpt");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use millpond_trace::{Event, Op};
+use super::{Kind, Step};
 
 /// Max number of threads in a replay.
 const MOST: usize = 64;
@@ -30,17 +30,10 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Notes the event with this number.
-    pub(super) fn see(&mut self, number: u64, event: &Event) {
-        match event.op {
-            Op::Allocate { slot, .. } => self.note(number, event.thread, slot, true),
-            Op::Free { slot } | Op::Resize { slot, .. } => self.note(number, event.thread, slot, false),
-        }
-    }
-
-    /// Notes that an event of `thread` concerns the block in `slot`, either a new one or an existing one.
-    fn note(&mut self, number: u64, thread: u32, slot: u32, is_new: bool) {
-        let (thread_at, slot) = (thread as usize, slot as usize);
+    /// Notes the step with this number.
+    pub(super) fn note(&mut self, number: u64, thread: u32, step: &Step) {
+        let (thread_at, slot) = (thread as usize, step.slot as usize);
+        let is_new = !matches!(step.kind, Kind::Free | Kind::Resize);
         if self.spans.len() <= thread_at {
             self.spans.resize(thread_at + 1, (number, number));
         }
@@ -81,6 +74,7 @@ fn share_out(spans: &[(u64, u64)]) -> Vec<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::Request;
 
     #[test]
     fn threads_that_do_not_overlap_share_a_worker() {
@@ -94,10 +88,12 @@ mod tests {
     #[test]
     fn foreign_frees_are_counted() {
         let mut watch = Watch::default();
-        for (number, (thread, slot, is_new)) in
-            [(0, 0, true), (1, 1, true), (1, 0, false), (1, 1, false), (0, 0, true)].into_iter().enumerate()
+        let (new, old) = (Kind::Allocate, Kind::Free);
+        for (number, (thread, slot, kind)) in
+            [(0, 0, new), (1, 1, new), (1, 0, old), (1, 1, old), (0, 0, new)].into_iter().enumerate()
         {
-            watch.note(number as u64, thread, slot, is_new);
+            let step = Step { slot, kind, request: Request::of_size(1), worker: 0 };
+            watch.note(number as u64, thread, &step);
         }
         let threads = watch.finish();
         assert_eq!((threads.foreign, threads.at_once), (1, 2));

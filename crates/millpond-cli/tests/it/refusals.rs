@@ -105,3 +105,20 @@ fn worker_refuses_users() {
     assert!(complaint(&[]).contains("millpond replay FILE"));
     assert!(complaint(&["{\"contender\":\"none\"}"]).contains("millpond replay FILE"));
 }
+
+#[test]
+fn more_bytes_than_numbers_can_count_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("vast.mpt");
+    write_trace(&trace, |trace| {
+        for index in 0..140_000 {
+            trace.allocate(At { time: index, ..At::default() }, 1 << 47, 0, false).unwrap();
+        }
+    });
+    let complaint = refusal(replay(&trace, &["--rounds", "1"]));
+    assert!(complaint.contains("there is no memory for a block of 140737488355328 bytes"), "{complaint}");
+    for options in [&["--touch", "all"][..], &["--verify"]] {
+        let complaint = refusal(replay(&trace, options));
+        assert!(complaint.contains(" TiB live at once, more than"), "{complaint}");
+    }
+}
