@@ -1,5 +1,7 @@
 //! The visitor that computes everything in one pass.
 
+use std::hint::black_box;
+
 use super::{
     Analysis, CHAINS,
     blocks::{Block, short},
@@ -22,7 +24,28 @@ struct Action {
     verb: Verb,
 }
 
+/// An event that has not been counted.
+struct Waiting {
+    time: u64,
+    thread: u32,
+    slot: u32,
+    shape: u32,
+}
+
+/// Number of events that are counted together,
+const BATCH: usize = 64;
+/// once this many slots have been used, whose blocks are hardly in the caches.
+const MANY: usize = 1 << 16;
+
+/// Counts events, in batches if many blocks are live.
 pub(super) struct Analyzer {
+    counter: Counter,
+    batch: Vec<Waiting>,
+    /// See [`MANY`].
+    many: usize,
+}
+
+struct Counter {
     actions: Vec<Action>,
     /// The site of each stack, or `NONE`.
     places: Vec<u32>,
@@ -50,6 +73,32 @@ pub(super) struct Analyzer {
 
 impl Analyzer {
     pub(super) fn new(summary: &Summary) -> Self {
+        Self { counter: Counter::new(summary), batch: Vec::with_capacity(BATCH), many: MANY }
+    }
+
+    /// Returns the number of events so far.
+    pub(super) fn events(&self) -> u64 {
+        self.counter.events + self.batch.len() as u64
+    }
+
+    pub(super) fn finish(mut self) -> Analysis {
+        self.count();
+        self.counter.finish()
+    }
+
+    /// Counts the events that wait.
+    #[inline(never)]
+    fn count(&mut self) {
+        self.counter.load(&self.batch);
+        for &Waiting { time, thread, slot, shape } in &self.batch {
+            self.counter.event(time, thread, shape as usize, slot);
+        }
+        self.batch.clear();
+    }
+}
+
+impl Counter {
+    fn new(summary: &Summary) -> Self {
         let timeline = Timeline::new(summary.wall_ns);
         Self {
             actions: Vec::new(),
@@ -71,12 +120,17 @@ impl Analyzer {
         }
     }
 
-    /// Returns the number of events so far.
-    pub(super) fn events(&self) -> u64 {
-        self.events
+    /// Loads the blocks of events, and the sites of these blocks, into the caches. One after the other, the events would
+    /// wait for memory each time; here the processor waits for many blocks at once.
+    fn load(&self, events: &[Waiting]) {
+        let blocks = || events.iter().filter_map(|event| self.blocks.get(event.slot as usize));
+        // What is in the blocks now may be outdated when the events are counted, so it only says what to load.
+        let sum = blocks().fold(0_u64, |sum, block| sum.wrapping_add(block.time));
+        let sites = blocks().filter_map(|block| self.hot.get(block.site as usize));
+        black_box(sites.fold(sum, |sum, site| sum.wrapping_add(site.bytes)));
     }
 
-    pub(super) fn finish(mut self) -> Analysis {
+    fn finish(mut self) -> Analysis {
         self.pass_checkpoints(u64::MAX);
         // The live blocks are those that the sites still count; a slot may hold a block that was freed.
         for block in self.blocks.iter().filter(|block| block.site != NONE) {
@@ -217,7 +271,7 @@ fn note_chain(chains: &mut [u64; CHAINS], block: &Block) {
     }
 }
 
-impl Visitor for Analyzer {
+impl Counter {
     fn shapes(&mut self, shapes: &[Shape]) {
         self.actions.clear();
         for shape in shapes {
@@ -254,5 +308,68 @@ impl Visitor for Analyzer {
                 self.free(time, thread, action, slot, latest);
             }
         }
+    }
+}
+
+impl Visitor for Analyzer {
+    fn shapes(&mut self, shapes: &[Shape]) {
+        self.count();
+        self.counter.shapes(shapes);
+    }
+
+    #[inline]
+    fn event(&mut self, time: u64, thread: u32, shape: usize, slot: u32) {
+        if self.counter.blocks.len() < self.many {
+            return self.counter.event(time, thread, shape, slot);
+        }
+        self.batch.push(Waiting { time, thread, slot, shape: shape as u32 });
+        if self.batch.len() == BATCH {
+            self.count();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::{At, FrameKind, Outcome, Reader, Start, Writer};
+
+    /// Writes a trace of three threads and ten stacks.
+    fn trace() -> Vec<u8> {
+        let (mut file, mut random, mut live) = (Vec::new(), 1_u64, Vec::new());
+        let mut writer = Writer::new(&mut file, &Start::default()).unwrap();
+        for address in 0..10 {
+            writer.node(0, address, FrameKind::Return).unwrap();
+        }
+        for time in 0..100_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let (dice, size) = ((random >> 60) as usize, random >> 33 & 0xfff);
+            let (thread, stack) = ((random >> 58 & 3) as u32, (random >> 40) as u32 % 11);
+            let at = At { time, thread, stack, ..At::default() };
+            let pick = (random >> 20) as usize % live.len().max(1);
+            match dice {
+                _ if live.is_empty() => live.push(writer.allocate(at, size, 0, false).unwrap()),
+                0..9 => live.push(writer.allocate(at, size, 0, false).unwrap()),
+                9 => writer.resize(at, live[pick], size).unwrap(),
+                _ => writer.free(at, live.swap_remove(pick)).unwrap(),
+            }
+        }
+        writer.finish(Outcome { wall_ns: 100_000, ..Outcome::default() }).unwrap();
+        file
+    }
+
+    #[test]
+    fn batches_change_no_result() {
+        let mut reader = Reader::from_bytes(trace()).unwrap();
+        let mut analysis = |many| {
+            let mut analyzer = Analyzer { many, ..Analyzer::new(reader.summary()) };
+            reader.visit(&mut analyzer).unwrap();
+            assert_eq!(analyzer.events(), reader.summary().events);
+            analyzer.finish()
+        };
+        let alone = analysis(usize::MAX);
+        assert!(alone.found_peak);
+        assert_eq!(analysis(0), alone);
+        assert_eq!(analysis(1_000), alone);
     }
 }

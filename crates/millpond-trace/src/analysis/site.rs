@@ -95,7 +95,8 @@ impl Site {
     }
 }
 
-/// The part of a site that every event changes.
+/// The part of a site that every event changes, in a cache line of its own.
+#[repr(align(64))]
 #[derive(Clone, Default)]
 pub(super) struct Hot {
     pub(super) allocations: u64,
