@@ -190,34 +190,36 @@ fn route(site: &SiteAdvice, has_threads: bool) -> Result<Route, String> {
 }
 
 /// What turns measurements into gains.
-struct Scale<'a> {
+struct Scale {
     bound: Bound,
     /// Why there can be no figures.
     exclusion: Option<String>,
-    baseline: Option<&'a Outcome>,
-    /// Nanoseconds by which the baseline differs from itself.
+    /// The times of the baseline in each round, which ran twice.
+    baseline: Vec<f64>,
+    /// Nanoseconds by which it differs from itself.
     chance: f64,
     /// Nanoseconds that a call takes with the baseline, and with a pool.
     call: f64,
     pool_call: f64,
 }
 
-impl<'a> Scale<'a> {
+impl Scale {
     /// `obstacle` says why the baseline is not the program's allocator.
     fn new(
         advices: &SiteAdvices,
-        comparison: &'a Comparison,
+        comparison: &Comparison,
         program: &str,
         obstacle: Option<String>,
         has_threads: bool,
     ) -> Self {
         let summary = &advices.summary;
         let bound = Bound::new(summary, comparison, None, program);
+        let (baseline, chance) = twice(comparison);
         let call = bound.allocation.median / summary.events.max(1) as f64;
         Self {
             exclusion: incomplete(summary).or(obstacle),
-            baseline: comparison.of_baseline(),
-            chance: chance(comparison),
+            baseline,
+            chance,
             call,
             pool_call: if has_threads { SHARED_CALL } else { POOL_CALL },
             bound,
@@ -242,10 +244,10 @@ impl<'a> Scale<'a> {
     }
 
     fn replayed(&self, outcome: &Outcome) -> Told {
-        let Some(baseline) = self.baseline.filter(|_| self.exclusion.is_none()) else {
-            return Told::Unknown(self.exclusion.clone().unwrap_or_default());
-        };
-        let Estimate { median, least, most } = Estimate::difference(&baseline.times, &outcome.times);
+        if let Some(why) = &self.exclusion {
+            return Told::Unknown(why.clone());
+        }
+        let Estimate { median, least, most } = Estimate::difference(&self.baseline, &outcome.times);
         let ns = Estimate { median, least: least - self.chance, most: most + self.chance };
         match (self.bound.share(ns), &self.bound.doubt) {
             (Some(share), _) => told(ns, share),
@@ -255,10 +257,14 @@ impl<'a> Scale<'a> {
     }
 }
 
-/// Returns by how many nanoseconds the control, which is the last outcome, differs from the baseline.
-fn chance(comparison: &Comparison) -> f64 {
-    let pair = comparison.of_baseline().zip(comparison.outcomes.last());
-    pair.map_or(0.0, |(baseline, control)| Estimate::difference(&baseline.times, &control.times).median.abs())
+/// Returns the times of the baseline, each the mean of its own and that of the control, which is the last outcome; and
+/// by how much these means may be wrong.
+fn twice(comparison: &Comparison) -> (Vec<f64>, f64) {
+    let Some((own, control)) = comparison.of_baseline().zip(comparison.outcomes.last()) else {
+        return (Vec::new(), 0.0);
+    };
+    let means = own.times.iter().zip(&control.times).map(|(own, control)| (own + control) / 2.0).collect();
+    (means, Estimate::difference(&own.times, &control.times).median.abs() / 2.0)
 }
 
 /// Returns the gain, unless its range is too wide to say anything.

@@ -11,7 +11,7 @@ use super::{
     race::Source,
     task,
     touched::Touched,
-    worker::{Measurement, Reply},
+    worker::{Measurement, Reply, shuffle},
 };
 use crate::{
     cli::Settings,
@@ -56,7 +56,7 @@ pub(crate) struct Routing {
     pub(crate) selections: Vec<Vec<u8>>,
 }
 
-/// Replays a trace with the baseline and with each selection, in turn. The outcomes are those of the baseline, and then
+/// Replays a trace with the baseline and with each selection, in another random order in each round. The outcomes are those of the baseline, and then
 /// of the selections.
 pub(crate) fn measure_routes(
     reader: &mut Reader,
@@ -85,15 +85,17 @@ pub(crate) fn measure_routes(
         let router = Router::new(of_stack, reader.summary().slots);
         Source::new(reader, &histogram.threads.workers).routed_by(router)
     };
-    for turn in 0..all as usize {
-        // Each round starts with another contender.
-        let who = (turn / turns.len() + turn) % turns.len();
-        task.set(turns[who].0, &baseline);
-        task.routes.clone_from(&turns[who].1);
-        let done = |done| progress.at(turn as u64 * events + done, all * events);
-        match race::run(&mut source, &task, done)? {
-            Reply::Done(measurement) => measured[who].push(measurement),
-            other => bail!("a worker process answered out of turn: {other:?}"),
+    let (mut order, mut random) = ((0..turns.len()).collect::<Vec<_>>(), 0x9E37_79B9_7F4A_7C15);
+    for round in 0..=u64::from(settings.rounds) {
+        // What a worker leaves behind, such as free pages, helps or harms the next one.
+        shuffle(&mut order, &mut random);
+        for (turn, &who) in (round * turns.len() as u64..).zip(&order) {
+            task.set(turns[who].0, &baseline);
+            task.routes.clone_from(&turns[who].1);
+            match race::run(&mut source, &task, |done| progress.at(turn * events + done, all * events))? {
+                Reply::Done(measurement) => measured[who].push(measurement),
+                other => bail!("a worker process answered out of turn: {other:?}"),
+            }
         }
     }
     let bare: Vec<_> = measured[0].iter().map(|round| round.nanoseconds as f64).collect();

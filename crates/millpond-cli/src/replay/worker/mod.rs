@@ -24,6 +24,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::walk::shuffle;
 use self::walk::walk;
 pub(crate) use self::{plan::stretch, serving::FUNCTIONS};
 use super::contender::{Alone, Bare, Contender, Malloc, Mimalloc, Name, Pools, Route, Routed};

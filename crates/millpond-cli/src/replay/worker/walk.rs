@@ -58,7 +58,7 @@ unsafe fn read(block: *const u8, size: usize) {
 }
 
 /// Shuffles by Fisher and Yates, with the generator of Marsaglia (xorshift).
-fn shuffle<T>(items: &mut [T], random: &mut u64) {
+pub(crate) fn shuffle<T>(items: &mut [T], random: &mut u64) {
     for last in (1..items.len()).rev() {
         *random ^= *random << 13;
         *random ^= *random >> 7;
