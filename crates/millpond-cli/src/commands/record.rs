@@ -11,11 +11,21 @@ use crate::{
 
 /// Runs the command.
 pub(crate) fn run(arguments: cli::Record) -> Result<ExitCode> {
-    let cli::Record { output, traces, max_size, stacks, free_stacks, check_stacks, command } = arguments;
+    let cli::Record { output, traces, max_size, stacks, free_stacks, check_stacks, addresses, command } =
+        arguments;
     let cli::Traces { force, process, no_args } = traces;
     let stacks = StackOptions { frames: stacks, of_frees: free_stacks, check_every: check_stacks };
-    let recording =
-        record::run(&Options { command, output, force, max_size, process, one: false, no_args, stacks })?;
+    let recording = record::run(&Options {
+        command,
+        output,
+        force,
+        max_size,
+        process,
+        one: false,
+        no_args,
+        stacks,
+        addresses,
+    })?;
     record::report(&recording);
     Ok(recording.exit_code())
 }

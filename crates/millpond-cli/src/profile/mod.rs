@@ -1,5 +1,6 @@
 //! What a program's memory was used for: by stack, size, thread and time.
 
+mod heap;
 mod sites;
 mod tally;
 mod timed;
@@ -14,6 +15,7 @@ use millpond_trace::{Reader, Start, Summary, Thread, analysis::Analysis};
 
 use self::tally::Tally;
 pub(crate) use self::{
+    heap::Heap,
     sites::{Site, sites},
     tally::{Phase, SizeUse, ThreadUse},
     timed::{Bin, Resized, SIZE_CLASSES, Timed, timed},
@@ -42,6 +44,8 @@ pub(crate) struct Overview {
     pub(crate) sites: Vec<Site>,
     /// By time, in order of time.
     pub(crate) phases: Vec<Phase>,
+    /// What the live blocks took at the peak, if the trace has addresses or usable sizes.
+    pub(crate) heap: Option<Heap>,
     /// What stood in the way of more names, in words.
     pub(crate) notes: Vec<String>,
     /// All processes in the file, and the places in it of those that this is about.
@@ -81,7 +85,7 @@ pub(crate) fn details(
     ensure!(analysis.found_peak, "the trace's summary does not fit its events: record again");
     let tally = Tally::read(reader, |done| progress.at(all + done, passes * all))?;
     drop(progress);
-    let Tally { mut sizes, threads, phases } = tally;
+    let Tally { mut sizes, threads, phases, heap } = tally;
     let tables = reader.tables();
     let names = Names::new(tables, places);
     let sites::Sites { list: sites, of_stack: site_of } = sites(&analysis.sites, &tables.stacks, &names);
@@ -100,6 +104,7 @@ pub(crate) fn details(
         sizes,
         sites,
         phases,
+        heap,
         notes: names.notes.clone(),
         processes: processes.all().to_vec(),
         shown: vec![process.place],

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use foldhash::fast::FixedState;
-use millpond_trace::{Mark, Reader, Shape, Verb, Visitor};
+use millpond_trace::{Detail, Mark, Reader, Shape, Verb, Visitor};
+
+use super::heap::{Extent, Heap};
 
 /// How many phases a recording without marks is divided into.
 const PARTS: u64 = 10;
@@ -71,6 +73,8 @@ pub(super) struct Tally {
     pub(super) threads: Vec<ThreadUse>,
     /// In order of time.
     pub(super) phases: Vec<Phase>,
+    /// What live blocks took at the peak, if the trace says so.
+    pub(super) heap: Option<Heap>,
 }
 
 impl Tally {
@@ -82,6 +86,7 @@ impl Tally {
             sizes: Vec::new(),
             threads: vec![ThreadUse::default(); summary.threads as usize],
             phases: divide(&reader.tables().marks, summary.wall_ns),
+            heap: None,
         };
         let mut counter = Counter {
             tally,
@@ -90,6 +95,11 @@ impl Tally {
             blocks: vec![Block::default(); summary.slots as usize],
             phase: 0,
             live: 0,
+            has_details: false,
+            details: Vec::new(),
+            detail: 0,
+            extents: Vec::new(),
+            peak: summary.peak_bytes,
         };
         reader.rewind()?;
         while reader.visit_block(&mut counter)? {
@@ -137,9 +147,37 @@ struct Counter {
     phase: usize,
     /// Bytes live now.
     live: u64,
+    /// Whether the trace has details; those of the current block of events, and the number of allocations and resizes in it so far.
+    has_details: bool,
+    details: Vec<Detail>,
+    detail: usize,
+    /// In a trace with details, from the first of them to the peak: what each block takes, by slot.
+    extents: Vec<Option<Extent>>,
+    /// Bytes live at the peak, whose first time is still to come; then 0.
+    peak: u64,
 }
 
 impl Counter {
+    /// Notes a block, or the end of one, in a trace with details.
+    fn extend(&mut self, verb: Verb, place: u32, slot: u32) {
+        let at = slot as usize;
+        if self.extents.len() <= at {
+            self.extents.resize(at + 1, None);
+        }
+        if verb == Verb::Free {
+            self.extents[at] = None;
+            return;
+        }
+        let Detail { address, usable, .. } = self.details.get(self.detail).copied().unwrap_or_default();
+        self.detail += 1;
+        let requested = self.tally.sizes[place as usize].size;
+        self.extents[at] = Some(Extent { requested, usable, address });
+        if self.live >= self.peak {
+            self.tally.heap = Some(Heap::of(self.extents.iter().copied().flatten()));
+            (self.peak, self.extents) = (0, Vec::new());
+        }
+    }
+
     /// Ends all phases that are over at this time, except the last.
     #[cold]
     fn advance(&mut self, time: u64) {
@@ -186,6 +224,8 @@ impl Counter {
 impl Visitor for Counter {
     fn shapes(&mut self, shapes: &[Shape]) {
         self.shapes.clear();
+        self.details.clear();
+        self.detail = 0;
         for shape in shapes {
             let place = match shape.verb {
                 Verb::Free => 0,
@@ -213,6 +253,14 @@ impl Visitor for Counter {
         } else {
             self.begin(thread, place, slot);
         }
+        if self.has_details && self.peak > 0 {
+            self.extend(verb, place, slot);
+        }
+    }
+
+    fn details(&mut self, details: &[Detail]) {
+        self.has_details = true;
+        self.details.extend_from_slice(details);
     }
 }
 

@@ -55,6 +55,7 @@ pub(super) fn overview(processes: &Processes, shown: &[&Process], places: &cli::
         sizes,
         sites: super::sites(&sites, &tables.stacks, &names).list,
         phases: Vec::new(),
+        heap: None,
         notes: names.notes,
         processes: processes.all().to_vec(),
         shown: shown.iter().map(|process| process.place).collect(),

@@ -29,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) no_args: bool,
     /// The call stacks to record.
     pub(crate) stacks: StackOptions,
+    /// Whether the addresses and usable sizes of blocks are recorded.
+    pub(crate) addresses: bool,
 }
 
 /// Which call stacks are recorded.

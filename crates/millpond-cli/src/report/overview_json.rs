@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::json::{Trace, VERSION, ending, lines, trace};
 use crate::{
-    profile::{Lifetime, Overview, Phase, Site, SizeUse, ThreadUse, Usage},
+    profile::{Heap, Lifetime, Overview, Phase, Site, SizeUse, ThreadUse, Usage},
     symbols::Function,
     trace::Process,
 };
@@ -19,6 +19,7 @@ struct Report<'a> {
     by_size: Vec<Size>,
     by_site: Vec<Place<'a>>,
     by_phase: Vec<Part<'a>>,
+    heap: Option<Blocks>,
     notes: &'a [String],
 }
 
@@ -94,6 +95,14 @@ pub(super) struct Frame<'a> {
     line: Option<u32>,
 }
 
+#[derive(Serialize)]
+struct Blocks {
+    blocks: u64,
+    requested_bytes: u64,
+    usable_bytes: Option<u64>,
+    page_bytes: Option<u64>,
+}
+
 /// What happened in a phase.
 #[derive(Serialize)]
 pub(super) struct Part<'a> {
@@ -125,6 +134,7 @@ pub(crate) fn overview(overview: &Overview) -> serde_json::Result<String> {
         by_size: sizes.iter().filter(|_| has(Lack::Sizes)).map(size).collect(),
         by_site: sites.iter().map(|site| place(site, summary)).collect(),
         by_phase: phases.iter().filter(|_| has(Lack::Times)).map(part).collect(),
+        heap: overview.heap.as_ref().map(blocks),
         notes,
     })
 }
@@ -209,6 +219,15 @@ pub(super) fn frame(function: &Function) -> Frame<'_> {
         function: &function.name,
         file: known(&function.file),
         line: (function.line > 0).then_some(function.line),
+    }
+}
+
+fn blocks(heap: &Heap) -> Blocks {
+    Blocks {
+        blocks: heap.blocks,
+        requested_bytes: heap.requested,
+        usable_bytes: heap.usable,
+        page_bytes: heap.pages,
     }
 }
 

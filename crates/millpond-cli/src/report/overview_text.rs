@@ -7,7 +7,7 @@ use super::{
     frames, table,
 };
 use crate::{
-    profile::{Lifetime, Overview, Phase, Site, SizeUse, ThreadUse, Usage},
+    profile::{Heap, Lifetime, Overview, Phase, Site, SizeUse, ThreadUse, Usage},
     trace::{self, Process},
     units::{self, bytes, count, counted, percent},
 };
@@ -51,6 +51,7 @@ pub(crate) fn overview(overview: &Overview) -> String {
         sections
             .push(titled(title, phases, |list| table::render(&headings, list.iter().map(phase).collect())));
     }
+    sections.extend(overview.heap.as_ref().map(heap));
     if !notes.is_empty() {
         sections.push(titled("Names that are missing", notes, |list| {
             list.iter().map(|note| format!("  {}\n", trace::printable(note))).collect()
@@ -80,6 +81,24 @@ fn head(overview: &Overview) -> String {
     }
     let line = (!parts.is_empty()).then(|| parts.join("; "));
     about::recording(&overview.command_line, summary, line)
+}
+
+/// Describes what the live blocks take at the peak.
+fn heap(heap: &Heap) -> String {
+    let more =
+        |of: u64| format!("{} more than requested", percent(of as f64 / heap.requested.max(1) as f64 - 1.0));
+    let figure = |known: Option<u64>, what: &str| match known {
+        Some(known) if known >= heap.requested => format!("{} ({})", bytes(known as f64), more(known)),
+        Some(known) => bytes(known as f64),
+        None => format!("cannot tell: the trace does not have {what} of all blocks"),
+    };
+    let lines = [
+        ("requested", format!("{} in {}", bytes(heap.requested as f64), counted(heap.blocks, "block"))),
+        ("usable", figure(heap.usable, "the usable size")),
+        ("on pages", figure(heap.pages, "the address")),
+    ];
+    let lines: String = lines.map(|(name, text)| format!("  {name:<10} {text}\n")).concat();
+    format!("{BOLD}Memory of the live blocks at the peak{BOLD:#}\n{lines}")
 }
 
 /// Returns the heading for the most blocks that were live at once.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use millpond_trace::{At, FrameKind};
+use millpond_trace::{At, Detail, FrameKind};
 use serde_json::Value;
 
 use crate::{
@@ -33,6 +33,7 @@ fn fields_and_documentation_agree() {
     write_trace(&trace, |writer| {
         let stack = writer.node(0, 0x1000, FrameKind::Return).unwrap();
         writer.allocate(At { stack, ..At::default() }, 10, 0, false).unwrap();
+        writer.detail(Detail { address: Some(4096), usable: Some(24), weight: None }).unwrap();
     });
     let mut note = |command: &str, options: &[&str]| {
         let output = millpond().arg(command).arg(&trace).arg("--json").args(options).output().unwrap();

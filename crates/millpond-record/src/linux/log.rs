@@ -8,7 +8,7 @@ use super::{
     recording,
     sys::Quiet,
     thread::{self, Thread},
-    watch,
+    usable, watch,
 };
 
 /// Logs an event with the default alignment.
@@ -29,7 +29,11 @@ pub(crate) fn event(kind: Kind, address: usize, size: usize, caller: usize) {
 #[cold]
 #[inline(never)]
 pub(crate) extern "C" fn slow(kind: Kind, address: usize, size: usize, align: usize, caller: usize) {
-    let call = LoggedCall { kind, address, size, align, caller };
+    if usable::is_undecided() {
+        // The first event of a process starts recording, which decides about it.
+        with_process(|_, _, _| ());
+    }
+    let call = LoggedCall { kind, address, usable: usable::of(kind, address), size, align, caller };
     // SAFETY: the stream has room.
     with_room(|stream| unsafe { stream.log_any(&call, clock::now()) });
 }

@@ -12,7 +12,8 @@
 //! * `log` – writes events: a few loads and stores on the fast path; the slow path finds or makes room.
 //! * `recording` – whether this process is recorded, and the beginning and end of that; `watch` – the end of threads.
 //! * `stacks` – the stack of a call, by `millpond_unwind`; its `memory` is that of processes and threads below it.
-//! * `unload` – notices when libraries are unloaded.
+//! * `unload` – notices when libraries are unloaded. `usable` – the usable sizes of blocks, on request. `module` – the
+//!   library in which a function lies.
 //! * `process` – what a process owns: its files and streams; a child of `fork` begins anew; `reserve` – where its streams
 //!   continue when it cannot use files any more.
 //! * `inherit` – what programs need that are started by a process in a sandbox, without rights or in another root
@@ -29,6 +30,7 @@ mod files;
 mod hooks;
 mod inherit;
 mod log;
+mod module;
 mod notes;
 pub mod operators;
 mod own;
@@ -44,6 +46,7 @@ mod sys;
 mod thread;
 #[cfg(target_arch = "x86_64")]
 pub mod unload;
+mod usable;
 mod watch;
 mod wipe;
 

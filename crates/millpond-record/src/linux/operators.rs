@@ -9,7 +9,7 @@
 
 use core::{
     arch::naked_asm,
-    ffi::{CStr, c_char, c_void},
+    ffi::c_void,
     ptr::null_mut,
     sync::atomic::{AtomicU32, Ordering::*},
 };
@@ -18,6 +18,7 @@ use millpond_trace::raw::{self, ALIGNED, Kind, NEW, NEW_ARRAY, NOTHROW, SIZED};
 
 use super::{
     log,
+    module::Module,
     real::{self, Real},
     stacks::{self, Site},
 };
@@ -201,13 +202,13 @@ fn are_standard() -> bool {
 #[inline(never)]
 fn look() -> bool {
     // Of a function that is not exported: the name of an operator leads to the program's own if it has one.
-    let own = module(look as *mut c_void);
-    let malloc = real::MALLOC.get().and_then(|malloc| module(malloc as *mut c_void));
+    let own = Module::of(look as *mut c_void);
+    let malloc = real::MALLOC.get().and_then(|malloc| Module::of(malloc as *mut c_void));
     let is_standard = |real: &&Real<Operator>| {
         let first = real.first();
         // If the standard library is not in the global scope, neither is a replacement.
-        let is_hooked = first.is_null() || Module::are_same(module(first), own);
-        let next = real.get().map(|real| module(real as *mut c_void));
+        let is_hooked = first.is_null() || Module::are_same(Module::of(first), own);
+        let next = real.get().map(|real| Module::of(real as *mut c_void));
         is_hooked && next.is_none_or(|next| Module::are_same(next, malloc) || is_standard_library(next))
     };
     let standard = ALL.iter().all(is_standard);
@@ -215,34 +216,12 @@ fn look() -> bool {
     standard
 }
 
-/// A loaded library or program: its address, and its path.
-#[derive(Clone, Copy)]
-struct Module {
-    base: *mut c_void,
-    path: *const c_char,
-}
-
-impl Module {
-    fn are_same(one: Option<Self>, other: Option<Self>) -> bool {
-        matches!((one, other), (Some(one), Some(other)) if one.base == other.base)
-    }
-}
-
-/// Returns the module in which a function lies.
-fn module(function: *mut c_void) -> Option<Module> {
-    // SAFETY: `dladdr` accepts any address; all zeros are a valid result.
-    unsafe {
-        let mut found = core::mem::zeroed::<libc::Dl_info>();
-        let known = libc::dladdr(function, &raw mut found) != 0;
-        known.then_some(Module { base: found.dli_fbase, path: found.dli_fname })
-    }
-}
-
 /// Returns whether a module is a standard library of C++.
 fn is_standard_library(module: Option<Module>) -> bool {
-    let Some(module) = module else { return false };
-    // SAFETY: `dladdr` returns a C string, which lives as long as the library.
-    let path = unsafe { CStr::from_ptr(module.path) }.to_bytes();
-    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    [&b"libstdc++.so"[..], b"libc++.so", b"libc++abi.so"].iter().any(|library| name.starts_with(library))
+    let is_its_name = |module: Module| {
+        [&b"libstdc++.so"[..], b"libc++.so", b"libc++abi.so"]
+            .iter()
+            .any(|name| module.name().starts_with(name))
+    };
+    module.is_some_and(is_its_name)
 }

@@ -66,6 +66,7 @@ pub(crate) static POSIX_MEMALIGN: Real<unsafe extern "C" fn(*mut *mut c_void, us
     Real::new(c"posix_memalign");
 pub(crate) static VALLOC: Real<unsafe extern "C" fn(usize) -> *mut c_void> = Real::new(c"valloc");
 pub(crate) static PVALLOC: Real<unsafe extern "C" fn(usize) -> *mut c_void> = Real::new(c"pvalloc");
+pub(crate) static MALLOC_USABLE_SIZE: Real<UsableSize> = Real::new(c"malloc_usable_size");
 pub(crate) static PRCTL: Real<unsafe extern "C" fn(c_int, c_ulong, c_ulong, c_ulong, c_ulong) -> c_int> =
     Real::new(c"prctl");
 /// `syscall`, with the max number of arguments.
@@ -99,6 +100,8 @@ pub(crate) static POPEN: Real<unsafe extern "C" fn(Text, Text) -> *mut c_void> =
 pub(crate) static POSIX_SPAWN: Real<Spawn> = Real::new(c"posix_spawn");
 pub(crate) static POSIX_SPAWNP: Real<Spawn> = Real::new(c"posix_spawnp");
 
+/// `malloc_usable_size`.
+pub(crate) type UsableSize = unsafe extern "C" fn(*mut c_void) -> usize;
 /// A C string.
 pub(crate) type Text = *const c_char;
 /// A null-terminated array of C strings.
@@ -108,6 +111,18 @@ pub(crate) type Handler = unsafe extern "C" fn();
 /// `posix_spawn` and `posix_spawnp`.
 pub(crate) type Spawn =
     unsafe extern "C" fn(*mut libc::pid_t, Text, *const c_void, *const c_void, Texts, Texts) -> c_int;
+
+/// Returns the functions that allocate, as far as there are any, except the obsolete ones, which not every library has.
+pub(crate) fn allocating() -> [Option<*mut c_void>; 6] {
+    [
+        MALLOC.get().map(|real| real as *mut c_void),
+        CALLOC.get().map(|real| real as *mut c_void),
+        REALLOC.get().map(|real| real as *mut c_void),
+        MEMALIGN.get().map(|real| real as *mut c_void),
+        ALIGNED_ALLOC.get().map(|real| real as *mut c_void),
+        POSIX_MEMALIGN.get().map(|real| real as *mut c_void),
+    ]
+}
 
 /// Looks up functions that must not be looked up for the first time between a `fork` and an `exec`.
 pub(crate) fn prepare() {

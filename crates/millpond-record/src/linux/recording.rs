@@ -14,7 +14,7 @@ use super::{
     process::Process,
     real, reserve,
     sys::{self, Quiet},
-    watch,
+    usable, watch,
 };
 
 /// Whether there is a recording: not known yet; being determined; yes; no. Like all statics, kept by `fork`.
@@ -96,6 +96,7 @@ unsafe fn set_up(calls: bool) -> u32 {
     }
     reserve::map(control, calls);
     real::prepare();
+    usable::prepare(control);
     #[cfg(target_arch = "x86_64")]
     super::stacks::prepare(control);
     PROCESS.store(process, Release);

@@ -33,6 +33,8 @@ pub(crate) struct Thread {
     pub(crate) turn: u8,
     /// Whether the thread is changing its stream while its signals are not blocked.
     pub(crate) busy: bool,
+    /// Whether the thread is determining the usable size of a block, for which the allocator may allocate.
+    pub(crate) sizing: bool,
 }
 
 mod place {

@@ -8,7 +8,7 @@ use core::{
 use super::record::Record;
 
 /// The version of the layout; changes with every change in this file.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// The first eight bytes of the control file and of every `live/N`.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"mpraw\0\0\0") | (VERSION as u64) << 48;
@@ -91,6 +91,8 @@ pub struct Control {
     pub free_stacks: AtomicU32,
     /// Every stack of this number is compared with what the compiler's library finds; 0: none.
     pub check_every: AtomicU32,
+    /// Nonzero if the trace has the addresses of blocks, and their usable sizes.
+    pub addresses: AtomicU32,
     /// Number of stacks that were compared, and of those that differed.
     pub compared: AtomicU64,
     /// See [`compared`](Self::compared).

@@ -30,6 +30,8 @@ pub struct Event {
     pub kind: Kind,
     /// The address of the block.
     pub address: u64,
+    /// The usable bytes of the block, if they are known.
+    pub usable: Option<u64>,
     /// The size that was requested.
     pub size: u64,
     /// The alignment that was requested; 0: default.
@@ -62,6 +64,7 @@ pub struct StreamReader {
     thread: u32,
     callers: Box<[u64; CALLERS]>,
     extra: Option<(u32, u64)>,
+    usable: Option<u64>,
     notes: Vec<Note>,
     /// Bytes of text that the last note still lacks.
     lacking: usize,
@@ -80,6 +83,7 @@ impl StreamReader {
             thread: 0,
             callers: Box::new([0; CALLERS]),
             extra: None,
+            usable: None,
             notes: Vec::new(),
             lacking: 0,
             last: 0,
@@ -104,12 +108,24 @@ impl StreamReader {
                 Some(Decoded::Mark { thread, ticks }) => (self.thread, self.base) = (thread, ticks),
                 Some(Decoded::Caller { address }) => self.callers[caller_index(address)] = address,
                 Some(Decoded::Extra { align, size }) => self.extra = Some((align, size)),
+                Some(Decoded::Usable { bytes }) => self.usable = Some(bytes),
                 Some(Decoded::Event { kind, address, caller, offset, size }) => {
                     self.last = self.last.max(self.base + u64::from(offset));
                     let (align, size) = self.extra.take().unwrap_or((0, size.into()));
                     let (ticks, thread) = (self.last, self.thread);
                     let (caller, call) = without_call(self.callers[caller]);
-                    return Ok(Some(Event { ticks, thread, caller, call, kind, address, size, align }));
+                    let usable = self.usable.take();
+                    return Ok(Some(Event {
+                        ticks,
+                        thread,
+                        caller,
+                        call,
+                        kind,
+                        address,
+                        usable,
+                        size,
+                        align,
+                    }));
                 }
                 Some(Decoded::Note { kind, number, length, ticks }) => {
                     self.lacking = length.into();

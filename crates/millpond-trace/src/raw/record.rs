@@ -35,6 +35,8 @@ pub enum Kind {
     Note = 10,
     /// See [`Record::text`].
     Text = 11,
+    /// See [`Record::usable`].
+    Usable = 12,
 }
 
 /// What a note says about the thread of the events around it.
@@ -74,6 +76,11 @@ impl Record {
     /// Creates a record with the size and requested alignment of the next event; alignment 0: default.
     pub const fn extra(align: u32, size: u64) -> Self {
         Self([align as u64 | (Kind::Extra as u64) << 60, size])
+    }
+
+    /// Creates a record with the usable bytes of the block of the next event.
+    pub const fn usable(bytes: u64) -> Self {
+        Self([(Kind::Usable as u64) << 60, bytes])
     }
 
     /// Creates a note, whose text of `length` bytes is in the records that follow.
@@ -119,6 +126,7 @@ impl Record {
                 return Some(Decoded::Note { kind, number, length, ticks: second });
             }
             11 => return Some(Decoded::Text { bytes: text_of(first, second) }),
+            12 => return Some(Decoded::Usable { bytes: second }),
             _ => return None,
         };
         let caller = (first >> 48) as usize % CALLERS;
@@ -148,6 +156,7 @@ pub enum Decoded {
     Event { kind: Kind, address: u64, caller: usize, offset: u32, size: u32 },
     Note { kind: NoteKind, number: u32, length: u8, ticks: u64 },
     Text { bytes: [u8; TEXT] },
+    Usable { bytes: u64 },
 }
 
 /// A bit above all addresses in code: set if a caller is not an address but the number of a stack, which is a [`Node`] in
@@ -241,6 +250,7 @@ mod tests {
         assert_eq!(Record::caller(u64::MAX).decode(), Some(Decoded::Caller { address: u64::MAX }));
         let extra = Record::extra(1 << 31, u64::MAX).decode();
         assert_eq!(extra, Some(Decoded::Extra { align: 1 << 31, size: u64::MAX }));
+        assert_eq!(Record::usable(u64::MAX).decode(), Some(Decoded::Usable { bytes: u64::MAX }));
         assert_eq!(Record::default().decode(), None);
         assert_eq!(Record([u64::MAX; 2]).decode(), None);
     }

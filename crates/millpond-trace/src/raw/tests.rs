@@ -76,7 +76,7 @@ impl Folder {
 }
 
 const CALL: LoggedCall =
-    LoggedCall { kind: Kind::Allocate, address: 0x1000, size: 24, align: 0, caller: 0x77 };
+    LoggedCall { kind: Kind::Allocate, address: 0x1000, usable: 0, size: 24, align: 0, caller: 0x77 };
 
 /// Reads all events of the only stream in these files.
 fn read(files: &[&PathBuf]) -> Vec<Event> {
@@ -119,6 +119,7 @@ fn calls_are_read_as_they_were_written() {
         let call = LoggedCall {
             kind: kinds[random as usize >> 8 & 3],
             address: (random >> 20) as usize & 0xffff_ffff_fff0,
+            usable: 0,
             size: random as usize >> (random >> 58),
             align: if random.is_multiple_of(7) { 4096 } else { 0 },
             caller: with_call(0x5000 + (random >> 40) as usize % 9000, (random >> 32) as u8 % 24),
@@ -133,12 +134,26 @@ fn calls_are_read_as_they_were_written() {
             call: (call.caller >> 56) as u8,
             kind: call.kind,
             address: call.address as u64,
+            usable: None,
             size: call.size as u64,
             align: call.align as u32,
         });
     }
     memory.write_out(&mut file);
     assert_eq!(read(&[&path]), expected);
+}
+
+#[test]
+fn usable_bytes_are_those_of_the_next_event() {
+    let (folder, mut memory) = (Folder::new(), Memory::new());
+    let (path, mut file) = folder.file("units");
+    memory.stream.decline();
+    for (at, usable) in [40, 0, usize::MAX].into_iter().enumerate() {
+        memory.log(&LoggedCall { usable, ..CALL }, 10 + at as u64);
+    }
+    memory.write_out(&mut file);
+    let usable: Vec<_> = read(&[&path]).iter().map(|event| (event.usable, event.size)).collect();
+    assert_eq!(usable, [(Some(40), 24), (None, 24), (Some(u64::MAX), 24)]);
 }
 
 #[test]

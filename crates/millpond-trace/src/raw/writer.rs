@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Max records that are written at once: for a note, a mark, the note and the parts of its text; for an event, which needs
-/// fewer, a mark, a caller, an extra and the event itself.
+/// fewer, a mark, a caller, an extra, its usable bytes and the event itself.
 const MOST: u32 = 2 + (NOTE / TEXT) as u32;
 
 /// Bytes of memory in the window of a new stream. Most processes and threads need no more.
@@ -29,6 +29,8 @@ pub struct LoggedCall {
     pub kind: Kind,
     /// The address of the block.
     pub address: usize,
+    /// The usable bytes of the block; 0: unknown.
+    pub usable: usize,
     /// The size that was requested.
     pub size: usize,
     /// The alignment that was requested; 0: default.
@@ -127,7 +129,8 @@ impl StreamWriter {
         }
     }
 
-    /// Makes [`Self::log`] decline all calls, because it would read a clock that must not be read. Another thread may
+    /// Makes [`Self::log`] decline all calls, because it would read a clock that must not be read, or because there is more
+    /// to log. Another thread may
     /// call this than the one that writes the stream.
     pub fn decline(&self) {
         self.quick.store(0, Ordering::Relaxed);
@@ -198,7 +201,7 @@ impl StreamWriter {
     pub unsafe fn log_any(&mut self, call: &LoggedCall, now: u64) {
         let mut offset = now.wrapping_sub(self.base);
         let index = caller_index(call.caller as u64);
-        // SAFETY: there is room for `MOST` records, and at most four are written; `index` is below the length of the
+        // SAFETY: there is room for `MOST` records, and at most five are written; `index` is below the length of the
         // table.
         unsafe {
             if self.used == 0 || offset >> 32 != 0 {
@@ -214,6 +217,9 @@ impl StreamWriter {
             if call.align != 0 || call.size as u64 >> 32 != 0 {
                 let align = call.align.min(1 << 31) as u32;
                 self.put(Record::extra(align, call.size as u64));
+            }
+            if call.usable != 0 {
+                self.put(Record::usable(call.usable as u64));
             }
             let address = call.address as u64;
             self.put(Record::event(call.kind, address, index, offset as u32, call.size as u32));

@@ -36,6 +36,7 @@ pub(crate) fn run(arguments: cli::Try) -> Result<ExitCode> {
         one: output.is_none(),
         no_args,
         stacks,
+        addresses: false,
     };
     let (recording, cost) = match runs {
         Some(runs) => record_and_compare(&options, runs)?,

@@ -48,6 +48,7 @@ pub(super) fn record(options: &record::Options, runs: u32) -> Result<(Recording,
                 one: true,
                 no_args: options.no_args,
                 stacks: options.stacks,
+                addresses: false,
             };
             let before = children_time();
             record::run(&again)?;

@@ -43,6 +43,8 @@ pub(super) struct Collection {
     clock: Clock,
     outside: Outside,
     pub(super) limit: u64,
+    /// Whether traces have the addresses of blocks.
+    addresses: bool,
     /// How that process ended; `None` if `millpond` did not wait for it.
     status: Option<ExitStatus>,
 }
@@ -93,6 +95,7 @@ impl Collection {
             outside: Outside::read(scratch.path()),
             compared: [control.compared.load(Relaxed), control.different.load(Relaxed)],
             limit: scratch.limit(),
+            addresses: control.addresses.load(Relaxed) != 0,
             status,
         })
     }
@@ -163,6 +166,7 @@ impl Collection {
                 clock: &self.clock,
                 outside: &self.outside,
                 stopped: stopped::reason(&image.header, self.limit),
+                addresses: self.addresses,
                 status: self.status.filter(|_| self.is_last_of_first(image)),
                 build_ids: &build_ids,
                 progress: &|count| progress.at(done + count, all),

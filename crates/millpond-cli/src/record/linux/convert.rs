@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result};
 use foldhash::fast::FixedState;
 use millpond_trace::{
-    At, Call, Ending, Module, Outcome, Resources, Start, Summary, TraceError, Writer,
+    At, Call, Detail, Ending, Module, Outcome, Resources, Start, Summary, TraceError, Writer,
     raw::{Event, Kind, Note},
 };
 
@@ -37,6 +37,8 @@ pub(super) struct Facts<'a> {
     pub(super) outside: &'a Outside,
     /// Why recording stopped before the process did.
     pub(super) stopped: Option<(Ending, String)>,
+    /// Whether the trace has the addresses of blocks and their usable sizes.
+    pub(super) addresses: bool,
     /// How the process ended, if it was waited for.
     pub(super) status: Option<ExitStatus>,
     pub(super) build_ids: &'a BuildIds,
@@ -62,7 +64,7 @@ impl BuildIds {
 
 /// Writes the trace of a process image and returns its summary. If a signal arrives, the trace ends there.
 pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> Result<Summary> {
-    let Facts { image, clock, outside, stopped: mut reason, status, build_ids, progress } = facts;
+    let Facts { image, clock, outside, stopped: mut reason, addresses, status, build_ids, progress } = facts;
     progress(0);
     let header = &image.header;
     let (started, stopped) = (header.started.load(Relaxed), header.stopped.load(Relaxed));
@@ -71,7 +73,7 @@ pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> R
     let mut modules = Modules { build_ids, mapped: Vec::new() };
     modules.change(&image.modules, 0, &mut writer).context(what)?;
     let mut changes = image.changes.iter().peekable();
-    let mut converter = Converter::new(writer, image.stacks()?);
+    let mut converter = Converter { addresses, ..Converter::new(writer, image.stacks()?) };
     let mut last = started;
     let mut count = 0_u64;
     while let Some(event) = events.event()? {
@@ -186,6 +188,8 @@ const LATE: u64 = 10_000;
 
 struct Converter<W: Write> {
     writer: Writer<W>,
+    /// Whether addresses and usable sizes are written.
+    addresses: bool,
     /// The slot of the live block at each address.
     live: HashMap<u64, u32, FixedState>,
     moving: Vec<Moving>,
@@ -202,6 +206,7 @@ impl<W: Write> Converter<W> {
     fn new(writer: Writer<W>, stacks: Stacks) -> Self {
         Self {
             writer,
+            addresses: false,
             live: HashMap::default(),
             moving: Vec::new(),
             replaced: Vec::new(),
@@ -249,7 +254,7 @@ impl<W: Write> Converter<W> {
                 Ok(())
             }
             // These are no events: the reader does not pass them on.
-            Kind::Mark | Kind::Caller | Kind::Extra | Kind::Note | Kind::Text => Ok(()),
+            Kind::Mark | Kind::Caller | Kind::Extra | Kind::Note | Kind::Text | Kind::Usable => Ok(()),
         }
     }
 
@@ -258,7 +263,15 @@ impl<W: Write> Converter<W> {
         let zeroed = event.kind == Kind::AllocateZeroed;
         let slot = self.writer.allocate(at, event.size, event.align, zeroed)?;
         self.live.insert(event.address, slot);
-        Ok(())
+        self.detail(event)
+    }
+
+    /// Writes the address and the usable size of the block that the last event of the trace allocated or resized.
+    fn detail(&mut self, event: &Event) -> Result<(), TraceError> {
+        if !self.addresses {
+            return Ok(());
+        }
+        self.writer.detail(Detail { address: Some(event.address), usable: event.usable, weight: None })
     }
 
     fn free(&mut self, event: &Event, at: At) -> Result<(), TraceError> {
@@ -298,6 +311,7 @@ impl<W: Write> Converter<W> {
                 self.make_way(event, at)?;
                 self.writer.resize(at, slot, event.size)?;
                 self.live.insert(event.address, slot);
+                self.detail(event)?;
             }
             None if event.address == 0 => {}
             None => self.allocate(event, at)?,
@@ -331,7 +345,8 @@ mod tests {
         let mut converter =
             Converter::new(Writer::new(&mut file, &Start::default()).unwrap(), Stacks::default());
         for (at, &(thread, kind, address, size)) in steps.iter().enumerate() {
-            let event = Event { ticks: 0, thread, caller: 7, call: 0, kind, address, size, align: 0 };
+            let event =
+                Event { ticks: 0, thread, caller: 7, call: 0, kind, address, usable: None, size, align: 0 };
             converter.event(&event, at as u64 * 1000).unwrap();
         }
         let outcome = converter.outcome.clone();
@@ -419,6 +434,7 @@ mod tests {
                 call: 0,
                 kind: Kind::Failed,
                 address: 0,
+                usable: None,
                 size: 0,
                 align: 0,
             };

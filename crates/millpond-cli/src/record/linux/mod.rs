@@ -54,7 +54,7 @@ pub(super) fn run(options: &Options) -> Result<Recording> {
         bail!("{} {error}", program.binary.display());
     }
     let output = Output::create(&options.output, options.force)?;
-    let scratch = Scratch::new(options.max_size, options.stacks)?;
+    let scratch = Scratch::new(options.max_size, options.stacks, options.addresses)?;
     let library = library::place(scratch.path())?;
     let variables = [
         (raw::DIRECTORY, scratch.path().as_os_str().as_encoded_bytes().to_vec()),

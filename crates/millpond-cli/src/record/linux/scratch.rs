@@ -58,7 +58,7 @@ impl Directory {
 impl Scratch {
     /// Creates them in the directory for temporary files. At most `limit` bytes may be written there; by default, half
     /// of the free space.
-    pub(super) fn new(limit: Option<u64>, stacks: StackOptions) -> Result<Self> {
+    pub(super) fn new(limit: Option<u64>, stacks: StackOptions, addresses: bool) -> Result<Self> {
         let parent = std::env::temp_dir();
         let what =
             || format!("could not make a directory in {}; set TMPDIR to one where you may", parent.display());
@@ -89,6 +89,7 @@ impl Scratch {
         set(offset_of!(raw::Control, frames), &stacks.frames.to_ne_bytes());
         set(offset_of!(raw::Control, free_stacks), &u32::from(stacks.of_frees).to_ne_bytes());
         set(offset_of!(raw::Control, check_every), &stacks.check_every.to_ne_bytes());
+        set(offset_of!(raw::Control, addresses), &u32::from(addresses).to_ne_bytes());
         let mut file = fs::File::options();
         file.write(true).create_new(true).mode(0o600);
         file.open(scratch.control()).and_then(|file| file.write_all_at(&page, 0)).with_context(what)?;
@@ -211,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_scratch_directory_is_private_and_leaves_nothing_behind() {
-        let scratch = Scratch::new(Some(77), StackOptions::default()).unwrap();
+        let scratch = Scratch::new(Some(77), StackOptions::default(), false).unwrap();
         let path = scratch.path().to_owned();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         let live = fs::canonicalize(path.join("live")).unwrap();

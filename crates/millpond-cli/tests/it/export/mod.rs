@@ -20,10 +20,12 @@ fn export(trace: &Path, options: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-/// Returns the standard output of a run that succeeded, perhaps with messages that names are missing.
+/// Returns the standard output of a run that succeeded, perhaps with messages that names are missing, or about which of
+/// several processes it is.
 fn stdout(output: Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
-    let is_note = |line: &str| line.starts_with("millpond: some names are missing: ");
+    let notes = ["millpond: some names are missing: ", "millpond: this is about "];
+    let is_note = |line: &str| notes.iter().any(|note| line.starts_with(note));
     assert!(output.status.success() && text.lines().all(is_note), "{}: {text}", output.status);
     String::from_utf8(output.stdout).unwrap()
 }

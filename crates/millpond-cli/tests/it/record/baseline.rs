@@ -8,7 +8,7 @@ use super::Workshop;
 use crate::support::{millpond, refusal, replay, skipped, stdout};
 
 /// Returns the file of an allocator of Debian; `None`, with a message, if it is not installed.
-fn library(name: &str) -> Option<PathBuf> {
+pub(super) fn library(name: &str) -> Option<PathBuf> {
     let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
     let files = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
     let mut paths = files.map(|file| file.path());
@@ -18,7 +18,7 @@ fn library(name: &str) -> Option<PathBuf> {
     match found.map(fs::canonicalize) {
         Some(Ok(path)) => Some(path),
         _ => {
-            skipped(&format!("{name} as the baseline"), "it is not installed");
+            skipped(&format!("programs with {name}"), "it is not installed");
             None
         }
     }

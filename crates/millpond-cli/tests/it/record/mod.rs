@@ -1,5 +1,6 @@
 //! `millpond record` with programs written for these tests: `tests/programs/*.c`, compiled when needed.
 
+mod addresses;
 mod arm64;
 mod baseline;
 mod counts;

@@ -215,8 +215,10 @@ fn try_out() -> u32 {
     unsafe {
         (*stream).set_window(window.cast(), FIRST);
         for _ in 0..8 {
-            (*stream)
-                .log_any(&LoggedCall { kind: Kind::Free, address: 0, size: 0, align: 0, caller: 1 }, ticks());
+            (*stream).log_any(
+                &LoggedCall { kind: Kind::Free, address: 0, usable: 0, size: 0, align: 0, caller: 1 },
+                ticks(),
+            );
             let begin = ticks();
             for address in 0..128 {
                 core::hint::black_box((*stream).log(Kind::Free, address, 0, 1, ticks));

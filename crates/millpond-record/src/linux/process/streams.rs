@@ -17,6 +17,7 @@ use crate::linux::{
     reserve,
     sys::{self, File, Quiet},
     thread::Thread,
+    usable,
 };
 
 /// Number of streams that can be created without memory from the system.
@@ -133,7 +134,7 @@ impl Process {
             }
             // Either this thread sees that the clock is forbidden, or `decline` sees the stream.
             fence(SeqCst);
-            if clock::is_forbidden() {
+            if clock::is_forbidden() || usable::are_wanted() {
                 (*stream).decline();
             }
         }
