@@ -6,7 +6,7 @@ use core::{
 };
 
 use crate::{
-    rule::{ADDRESS, Rule, State, Step},
+    rule::{ADDRESS, ODD, PASSES_BP, Rule, State, Step, USES_BP},
     word,
 };
 
@@ -29,17 +29,12 @@ pub(crate) struct Frame {
 }
 
 /// The step to the caller, or a later one before bp is reloaded, uses bp.
-const NEEDS_BP: u16 = 1;
-/// The caller's bp is that of this frame.
-const PASSES_BP: u16 = 2;
-/// The step reads other words than return address and bp.
-const ODD: u16 = 4;
+const NEEDS_BP: u16 = USES_BP;
 
 impl Frame {
+    #[inline(always)]
     pub(crate) fn new(state: State, rule: Rule) -> Self {
-        let flag = |set: bool, flag: u16| if set { flag } else { 0 };
-        let flags =
-            flag(rule.uses_bp(), NEEDS_BP) | flag(rule.passes_bp(), PASSES_BP) | flag(rule.is_odd(), ODD);
+        let flags = rule.flags() & (NEEDS_BP | PASSES_BP | ODD);
         Self { ip: state.ip, sp: state.sp, bp: state.bp, node: 0, saved: rule.bp_offset(), flags }
     }
 
@@ -53,6 +48,7 @@ impl Frame {
     }
 
     /// Sets whether bp is needed, if the caller needs it or not.
+    #[inline(always)]
     pub(crate) fn with_caller(mut self, needs_bp: bool) -> Self {
         if needs_bp && self.flags & PASSES_BP != 0 {
             self.flags |= NEEDS_BP;
@@ -155,6 +151,26 @@ impl Area {
         more.store(u64::from(frame.node) | saved << 32 | flags << 48, Relaxed);
     }
 
+    /// Sets a frame of a walk, which is not settled yet, and the rule for it.
+    #[inline(always)]
+    pub(crate) fn set_walked(&self, at: usize, state: State, rule: Rule) {
+        // SAFETY: the remainder is below the length.
+        let [ip, sp, bp, more] = unsafe { self.frames.get_unchecked(at % PLACES) };
+        ip.store(state.ip, Relaxed);
+        sp.store(state.sp, Relaxed);
+        bp.store(state.bp, Relaxed);
+        more.store(rule.bits(), Relaxed);
+    }
+
+    /// Returns a frame of a walk.
+    #[inline(always)]
+    pub(crate) fn walked(&self, at: usize) -> Frame {
+        // SAFETY: the remainder is below the length.
+        let [ip, sp, bp, more] = unsafe { self.frames.get_unchecked(at % PLACES) };
+        let state = State { ip: ip.load(Relaxed), sp: sp.load(Relaxed), bp: bp.load(Relaxed) };
+        Frame::new(state, Rule::from_bits(more.load(Relaxed)))
+    }
+
     /// Returns the stack pointer of a frame.
     #[inline(always)]
     pub(crate) fn sp_of(&self, at: usize) -> u64 {
@@ -170,7 +186,7 @@ impl Area {
         let (mut checks, odd) = if at == 0 { (0, 0) } else { self.ends_of(at - 1) };
         if let Some(caller) = caller {
             let [address, bp] = frame.words(caller);
-            for (address, value) in bp.into_iter().chain(address) {
+            for (address, value) in [bp, address].into_iter().flatten() {
                 let [first, second] = self.check(checks);
                 first.store(address, Relaxed);
                 second.store(value, Relaxed);
@@ -185,6 +201,12 @@ impl Area {
     fn check(&self, at: usize) -> &[AtomicU64; 2] {
         // SAFETY: the remainder is below the length.
         unsafe { self.checks.get_unchecked(at % MOST_CHECKS) }
+    }
+
+    #[inline(always)]
+    fn first_checks(&self, count: usize) -> &[[AtomicU64; 2]] {
+        // SAFETY: there are at least that many.
+        unsafe { self.checks.get_unchecked(..count.min(MOST_CHECKS)) }
     }
 
     #[inline(always)]
@@ -224,13 +246,12 @@ impl Area {
             // SAFETY: the caller guarantees the same.
             return unsafe { self.verify_by_steps(from, step) };
         }
-        for at in (0..checks).rev() {
-            let [address, value] = self.check(at);
-            // SAFETY: a frame of this thread is in the state of the one `from`, and all words in front of this one are the
-            // same, so the rules lead to this address.
-            if unsafe { word(address.load(Relaxed)) } != value.load(Relaxed) {
-                return Err(self.frame_of(at, from));
-            }
+        // SAFETY: a frame of this thread is in the state of the one `from`, and all words in front of this one are the same,
+        // so the rules lead to this address.
+        let differs =
+            |[address, value]: &[AtomicU64; 2]| unsafe { word(address.load(Relaxed)) } != value.load(Relaxed);
+        if let Some(at) = self.first_checks(checks).iter().rposition(differs) {
+            return Err(self.frame_of(at, from));
         }
         // SAFETY: the outermost frame is in the same state, so its rule leads to this address.
         let same = self.end().is_none_or(|(address, value)| unsafe { word(address) == value });
@@ -295,8 +316,7 @@ impl Stack<'_> {
     #[inline(always)]
     pub(crate) fn each_word(&self, mut take: impl FnMut(u64, u64)) {
         let (checks, _) = self.area.ends_of(self.count.saturating_sub(1));
-        for at in (0..checks).rev() {
-            let [address, value] = self.area.check(at);
+        for [address, value] in self.area.first_checks(checks).iter().rev() {
             take(address.load(Relaxed), value.load(Relaxed));
         }
         if let Some((address, value)) = self.area.end() {

@@ -80,11 +80,13 @@ impl Memo {
         if needs_bp && entry_bp != bp {
             return None;
         }
-        let first = start + HEAD as u64;
-        for at in first..first + (about >> 32 & 0xffff) {
-            let (address, value) = self.pair(at);
+        // An entry does not go round the end of the ring.
+        let first = start as usize % PAIRS + HEAD;
+        let end = (first + (about >> 32 & 0xffff) as usize).min(PAIRS);
+        // SAFETY: the range is within the ring.
+        for [address, value] in unsafe { self.ring.get_unchecked(first.min(end)..end) } {
             // SAFETY: the address follows from the words compared so far, as the module's documentation explains.
-            if unsafe { word(address) } != value {
+            if unsafe { word(address.load(Relaxed)) } != value.load(Relaxed) {
                 return None;
             }
         }

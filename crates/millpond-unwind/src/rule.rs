@@ -57,9 +57,22 @@ pub(crate) enum Saved {
     AtBp = 2,
 }
 
-/// A rule in one word. The return address is always at CFA - 8.
+/// [`Rule::flags`]: the step uses the value of bp.
+pub(crate) const USES_BP: u16 = 1;
+/// [`Rule::flags`]: the caller's bp is that of this frame.
+pub(crate) const PASSES_BP: u16 = 2;
+/// [`Rule::flags`]: the step reads other words than the return address at CFA - 8 and bp at CFA + offset.
+pub(crate) const ODD: u16 = 4;
+/// [`Rule::flags`]: the CFA is sp + offset or bp + offset, and the step reads no other words than these two.
+const PLAIN: u16 = 8;
+
+/// A rule in one word: the kind in the lowest byte, then where bp is saved, with the flags above it, and the two offsets. The
+/// return address is always at CFA - 8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rule(u64);
+
+/// Bits below the flags.
+const FLAGS_AT: u32 = 12;
 
 impl Rule {
     /// The rule of a frame where the walk ends.
@@ -70,7 +83,22 @@ impl Rule {
     pub(crate) const SIGNAL: Self = Self::new(Kind::Signal, 0, Saved::No, 0);
 
     pub(crate) const fn new(kind: Kind, cfa: i32, saved: Saved, bp: i16) -> Self {
-        Self(kind as u64 | (saved as u64) << 8 | (bp as u16 as u64) << 16 | (cfa as u32 as u64) << 32)
+        let at_bp = matches!(saved, Saved::AtBp);
+        let uses_bp = matches!(kind, Kind::Bp | Kind::Deref | Kind::Guess) || at_bp;
+        let passes_bp = matches!(saved, Saved::No) && !matches!(kind, Kind::Signal);
+        let is_odd = matches!(kind, Kind::Deref | Kind::Signal) || at_bp;
+        let is_plain = matches!(kind, Kind::Sp | Kind::Bp) && !at_bp;
+        let flags = (uses_bp as u16 * USES_BP)
+            | (passes_bp as u16 * PASSES_BP)
+            | (is_odd as u16 * ODD)
+            | (is_plain as u16 * PLAIN);
+        let bits = kind as u64 | (saved as u64) << 8 | (flags as u64) << FLAGS_AT;
+        Self(bits | (bp as u16 as u64) << 16 | (cfa as u32 as u64) << 32)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn flags(self) -> u16 {
+        (self.0 >> FLAGS_AT & 15) as u16
     }
 
     pub(crate) const fn from_bits(bits: u64) -> Self {
@@ -97,7 +125,7 @@ impl Rule {
 
     #[inline(always)]
     pub(crate) const fn saved(self) -> Saved {
-        match (self.0 >> 8) as u8 {
+        match (self.0 >> 8 & 15) as u8 {
             1 => Saved::AtCfa,
             2 => Saved::AtBp,
             _ => Saved::No,
@@ -113,24 +141,6 @@ impl Rule {
     #[inline(always)]
     const fn cfa_offset(self) -> u64 {
         (self.0 >> 32) as i32 as u64
-    }
-
-    /// Returns whether the step uses the value of bp.
-    #[inline(always)]
-    pub(crate) const fn uses_bp(self) -> bool {
-        matches!(self.kind(), Kind::Bp | Kind::Deref | Kind::Guess) || matches!(self.saved(), Saved::AtBp)
-    }
-
-    /// Returns whether the caller's bp is that of this frame.
-    #[inline(always)]
-    pub(crate) const fn passes_bp(self) -> bool {
-        matches!(self.saved(), Saved::No) && !matches!(self.kind(), Kind::Signal)
-    }
-
-    /// Returns whether the step reads other words than the return address at CFA - 8 and bp at CFA + offset.
-    #[inline(always)]
-    pub(crate) const fn is_odd(self) -> bool {
-        matches!(self.kind(), Kind::Deref | Kind::Signal) || matches!(self.saved(), Saved::AtBp)
     }
 }
 
@@ -165,9 +175,49 @@ const RIP: u64 = 16;
 #[inline(always)]
 pub(crate) unsafe fn step(rule: Rule, state: State, in_stack: impl Fn(u64) -> bool) -> Step {
     let State { ip, sp, bp } = state;
-    let offset = rule.cfa_offset();
     let guessed = ip & crate::GUESSED != 0;
-    if guessed && rule.is_odd() {
+    if rule.flags() & PLAIN != 0 && !guessed {
+        let base = if rule.flags() & USES_BP == 0 { sp } else { bp };
+        // SAFETY: the caller guarantees the state and the rule.
+        return unsafe { plain(base.wrapping_add(rule.cfa_offset()), rule, state) };
+    }
+    // SAFETY: the caller guarantees the state and the rule.
+    unsafe { other(rule, state, guessed, in_stack) }
+}
+
+/// Takes the step of a plain rule to the frame at `cfa`.
+///
+/// # Safety
+///
+/// As for [`step`].
+#[inline(always)]
+unsafe fn plain(cfa: u64, rule: Rule, State { sp, bp, .. }: State) -> Step {
+    if cfa <= sp || !cfa.is_multiple_of(8) {
+        return Step::Cut;
+    }
+    // SAFETY: the frame of the caller begins at `cfa`, and the rule says what is below.
+    unsafe {
+        let slot = cfa - 8;
+        let ip = word(slot);
+        if !(LOWEST..=ADDRESS).contains(&ip) {
+            return Step::NoAddress(slot, ip);
+        }
+        let is_saved = rule.flags() & PASSES_BP == 0;
+        let bp = if is_saved { word(cfa.wrapping_add_signed(rule.bp_offset().into())) } else { bp };
+        Step::Caller(State { ip, sp: cfa, bp })
+    }
+}
+
+/// Takes any step.
+///
+/// # Safety
+///
+/// As for [`step`].
+#[inline(never)]
+unsafe fn other(rule: Rule, state: State, guessed: bool, in_stack: impl Fn(u64) -> bool) -> Step {
+    let State { ip, sp, bp } = state;
+    let offset = rule.cfa_offset();
+    if guessed && rule.flags() & ODD != 0 {
         return Step::Cut;
     }
     let cfa = match rule.kind() {
@@ -228,6 +278,15 @@ mod tests {
 
     #[test]
     fn a_rule_fits_into_a_word() {
+        let passing = Rule::new(Kind::Sp, 16, Saved::No, 0).flags();
+        assert_eq!(
+            (passing, Rule::new(Kind::Bp, 16, Saved::AtCfa, -16).flags()),
+            (PASSES_BP | PLAIN, USES_BP | PLAIN)
+        );
+        assert_eq!(
+            (Rule::SIGNAL.flags(), Rule::GUESS.flags(), Rule::FAIL.flags()),
+            (ODD, USES_BP, PASSES_BP)
+        );
         for kind in
             [Kind::Sp, Kind::Bp, Kind::Deref, Kind::Plt, Kind::Signal, Kind::End, Kind::Guess, Kind::Fail]
         {

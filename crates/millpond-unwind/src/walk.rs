@@ -109,7 +109,7 @@ impl<H: Host> Walk<'_, H> {
             }
             let rule = self.rule(&state);
             first -= 1;
-            area.set(first, &Frame::new(state, rule));
+            area.set_walked(first, state, rule);
             let (end, root) = match self.step(rule, state) {
                 Step::Caller(caller) => {
                     state = caller;
@@ -134,7 +134,7 @@ impl<H: Host> Walk<'_, H> {
         let mut parent = caller.as_ref().map_or(root, |caller| caller.node);
         let mut depth = kept;
         for at in first..PLACES {
-            let mut frame = area.get(at).with_caller(caller.as_ref().is_some_and(Frame::needs_bp));
+            let mut frame = area.walked(at).with_caller(caller.as_ref().is_some_and(Frame::needs_bp));
             frame.node = self.process.nodes.intern(&self.walker.nodes, self.host, frame.ip, parent)?;
             area.settle(depth, &frame, caller.as_ref());
             parent = frame.node;
