@@ -246,10 +246,11 @@ impl Area {
             // SAFETY: the caller guarantees the same.
             return unsafe { self.verify_by_steps(from, step) };
         }
-        // SAFETY: a frame of this thread is in the state of the one `from`, and all words in front of this one are the same,
-        // so the rules lead to this address.
-        let differs =
-            |[address, value]: &[AtomicU64; 2]| unsafe { word(address.load(Relaxed)) } != value.load(Relaxed);
+        let differs = |[address, value]: &[AtomicU64; 2]| {
+            // SAFETY: a frame of this thread is in the state of the one `from`, and all words in front of this one are the
+            // same, so the rules lead to this address.
+            unsafe { word(address.load(Relaxed)) != value.load(Relaxed) }
+        };
         if let Some(at) = self.first_checks(checks).iter().rposition(differs) {
             return Err(self.frame_of(at, from));
         }

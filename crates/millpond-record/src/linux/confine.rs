@@ -39,7 +39,7 @@ fn around<T: Copy>(enter: impl FnOnce() -> T, entered: impl FnOnce(T) -> bool) -
 #[cfg_attr(millpond_preload, unsafe(no_mangle))]
 pub unsafe extern "C" fn setuid(user: libc::uid_t) -> c_int {
     let Some(call) = real::SETUID.get() else { return real::missing() };
-    inherit::hold();
+    inherit::hold_for_user();
     // SAFETY: the program's call has the same requirements.
     unsafe { call(user) }
 }
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn setuid(user: libc::uid_t) -> c_int {
 #[cfg_attr(millpond_preload, unsafe(no_mangle))]
 pub unsafe extern "C" fn seteuid(user: libc::uid_t) -> c_int {
     let Some(call) = real::SETEUID.get() else { return real::missing() };
-    inherit::hold();
+    inherit::hold_for_user();
     // SAFETY: the program's call has the same requirements.
     unsafe { call(user) }
 }
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn seteuid(user: libc::uid_t) -> c_int {
 #[cfg_attr(millpond_preload, unsafe(no_mangle))]
 pub unsafe extern "C" fn setreuid(real: libc::uid_t, effective: libc::uid_t) -> c_int {
     let Some(call) = real::SETREUID.get() else { return real::missing() };
-    inherit::hold();
+    inherit::hold_for_user();
     // SAFETY: the program's call has the same requirements.
     unsafe { call(real, effective) }
 }
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn setreuid(real: libc::uid_t, effective: libc::uid_t) -> 
 #[cfg_attr(millpond_preload, unsafe(no_mangle))]
 pub unsafe extern "C" fn setresuid(real: libc::uid_t, effective: libc::uid_t, saved: libc::uid_t) -> c_int {
     let Some(call) = real::SETRESUID.get() else { return real::missing() };
-    inherit::hold();
+    inherit::hold_for_user();
     // SAFETY: the program's call has the same requirements.
     unsafe { call(real, effective, saved) }
 }

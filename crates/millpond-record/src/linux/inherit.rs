@@ -33,6 +33,9 @@ static PROCESS: AtomicU32 = AtomicU32::new(0);
 /// Whether the library cannot be opened by its path any more, and whether descriptors have paths.
 static HIDDEN: AtomicBool = AtomicBool::new(false);
 static HAS_LINKS: AtomicBool = AtomicBool::new(false);
+/// Whether the process became another user. It may still be able to open what programs that it starts cannot, by
+/// capabilities that end with it.
+static IS_OTHER_USER: AtomicBool = AtomicBool::new(false);
 
 /// The highest number of a descriptor that is kept open: programs expect low ones to be free, and some only use those below
 /// 1,024.
@@ -138,6 +141,12 @@ pub(crate) fn hold() -> bool {
     true
 }
 
+/// Keeps files open before the process becomes another user.
+pub(crate) fn hold_for_user() {
+    hold();
+    IS_OTHER_USER.store(true, Relaxed);
+}
+
 /// Closes the files again: the process has not given up anything.
 pub(crate) fn release() {
     let quiet = Quiet::begin();
@@ -171,15 +180,19 @@ pub(crate) fn look_for_library() {
     drop(quiet);
 }
 
-/// Returns the path by which a program can load the library, if its own path is of no use any more; an empty path if there
-/// is none.
+/// Returns the path by which a program can load the library, if its own path may be of no use any more; an empty path if
+/// there is none.
 pub(crate) fn other_path() -> Option<Path> {
-    if !is_needed() || !HIDDEN.load(Relaxed) {
+    let is_hidden = HIDDEN.load(Relaxed);
+    if !is_needed() || !is_hidden && !IS_OTHER_USER.load(Relaxed) {
         return None;
     }
     let number = HELD[Held::Library as usize].load(Relaxed);
     let has_links = number != 0 && HAS_LINKS.load(Relaxed);
-    Some(if has_links { Path::descriptor(number as u32) } else { Path::fixed(c"") })
+    match has_links {
+        true => Some(Path::descriptor(number as u32)),
+        false => is_hidden.then(|| Path::fixed(c"")),
+    }
 }
 
 /// An entry of an environment.

@@ -56,6 +56,11 @@ pub(super) fn allocator(image: &Image, events: u64) -> Option<String> {
     own_allocator(Path::new(&image.program), events)
 }
 
+/// Returns the allocator that may have served a process without events, past the recorder, and where it is.
+pub(super) fn hidden_allocator(image: &Image) -> Option<String> {
+    own_allocator(Path::new(&image.program), 0)
+}
+
 /// Finds an allocator in the program's own file, by its functions, and by messages that common allocators leave in it
 /// even without symbols. If there were only few events, a name anywhere in the file is enough.
 pub(super) fn own_allocator(binary: &Path, events: u64) -> Option<String> {

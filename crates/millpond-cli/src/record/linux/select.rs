@@ -32,8 +32,9 @@ impl Collection {
         }
         let last = self.images.iter().rev().find(|image| image.process() == self.process);
         // Having no events can be legitimate, but not in these cases.
-        let is_hidden =
-            |image: &Image| image.header.stopped.load(Relaxed) != 0 || inspect::allocator(image, 0).is_some();
+        let is_hidden = |image: &Image| {
+            image.header.stopped.load(Relaxed) != 0 || inspect::hidden_allocator(image).is_some()
+        };
         last.is_some_and(|image| !image.is_empty() || !is_hidden(image))
     }
 
@@ -105,7 +106,7 @@ impl Collection {
             Some(image) => match stopped::reason(&image.header, self.limit) {
                 Some((_, reason)) => RecordError::Failed(reason),
                 None => {
-                    inspect::allocator(image, 0).map_or(RecordError::NotLoaded, RecordError::OwnAllocator)
+                    inspect::hidden_allocator(image).map_or(RecordError::NotLoaded, RecordError::OwnAllocator)
                 }
             },
         }

@@ -122,6 +122,26 @@ fn programs_started_in_a_sandbox_or_without_rights_are_recorded() {
 }
 
 #[test]
+fn programs_of_other_users_are_recorded_whatever_starts_them() {
+    let workshop = Workshop::new();
+    for starter in [
+        &["setpriv", "--reuid=65534", "--clear-groups"][..],
+        &["chroot", "--userspec=65534:65534", "/"],
+        &["runuser", "-u", "nobody", "--"],
+    ] {
+        let alone = Command::new(starter[0]).args(&starter[1..]).args(["/bin/ls", "/"]).output();
+        let Some(alone) = alone.ok().filter(|output| output.status.success()) else {
+            skipped(starter[0], "it may not start a program as another user here");
+            continue;
+        };
+        let output = workshop.record(starter[0].as_ref(), &[&starter[1..], &["/bin/ls", "/"]].concat());
+        assert_eq!((told(&output).contains("not recorded"), &output.stdout), (false, &alone.stdout));
+        let found = workshop.traces().iter().any(|trace| trace.start.program.ends_with("/ls"));
+        assert!(found, "{starter:?}: {}", text(&output));
+    }
+}
+
+#[test]
 fn programs_that_inherit_nothing_are_counted() {
     let workshop = Workshop::new();
     let Some(program) = workshop.compile("passes", &[]) else { return };
