@@ -108,7 +108,11 @@ impl Words<'_> {
                 format!("On huge pages, pools as advised would make {program} {huge}.")
             }
             (Some((_, Some(ordinary))), None) => ordinary,
-            (Some((pools, None)), None) => self.no_help(pools),
+            (Some((pools, None)), None) => match self.judge.time(pools) {
+                Change::Unclear(_) => self.no_help(pools),
+                // There is no time whose share would be of interest.
+                _ => return self.no_help(pools),
+            },
             (None, None) if self.judge.comparison.of(Name::Huge).is_some() => {
                 "Huge pages are not worth it here. Without other pools, there is no verdict on these.".into()
             }
@@ -435,6 +439,38 @@ mod tests {
             found.mimalloc.unwrap(),
             "Without a change to the code, mimalloc 3.3.2 would make it about 3.0 % faster, but take about 7.00 MiB more memory."
         );
+    }
+
+    #[test]
+    fn share_of_no_gain_is_not_missed() {
+        let rounds = [(Name::Glibc, [10.0, 10.0, 10.0], 33.0), (Name::Pools, [12.0, 12.0, 12.0], 33.0)];
+        let (mut study, comparison) = made(8 << 20, 0.0, 100, &rounds);
+        study.summary.events = 5_000_000;
+        let bound = Bound::new(&study.summary, &comparison, None, "jq");
+        assert!(bound.doubt.as_ref().is_some_and(|doubt| doubt.replay_is_sound), "{bound:?}");
+        let found = Verdict::new(&study, &comparison, &bound);
+        assert_eq!(found.text, "Pools do not help here: glibc is at least as good at 221 allocations.");
+    }
+
+    #[test]
+    fn baseline_that_did_not_serve_the_program_is_named() {
+        let rounds = [(Name::Library, [10.0, 10.0, 10.0], 33.0), (Name::Pools, [6.0, 6.0, 6.0], 33.0)];
+        let (study, mut comparison) = made(8 << 20, 0.0, 100, &rounds);
+        comparison.baseline.library = Some("/opt/lib/libother.so.1".into());
+        let told = |comparison: &Comparison| {
+            let bound = Bound::new(&study.summary, comparison, None, "jq");
+            Verdict::new(&study, comparison, &bound).text
+        };
+        let text = told(&comparison);
+        assert_eq!(
+            text,
+            "Pools of the default sizes would make jq about 4.0 % faster and take as much memory."
+        );
+        comparison.baseline.relation = Relation::Other;
+        let text = told(&comparison);
+        assert!(text.starts_with("This compares with libother.so.1, which jq did not use. "), "{text}");
+        assert!(text.contains("about 4.00 ms faster") && !text.contains('%'), "{text}");
+        assert!(text.ends_with("how much CPU time it would take with libother.so.1 is not known."), "{text}");
     }
 
     const GLIBC: (Name, [f64; 3], f64) = (Name::Glibc, [10.0, 10.0, 10.0], 33.0);
