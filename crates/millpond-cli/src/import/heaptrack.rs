@@ -39,7 +39,7 @@ pub(super) fn read(lines: &mut Lines, builder: &mut Builder<'_>) -> Result<()> {
     let mut file = Interpreted { page: 4096, ..Interpreted::default() };
     builder.origin = Origin::Heaptrack;
     while let Some(line) = lines.next()? {
-        let Some((letter, rest)) = line.split_at_checked(1) else { continue };
+        let Some((letter, rest)) = letter(&line)? else { continue };
         let mut fields = Fields(rest);
         match letter {
             "x" => {
@@ -129,6 +129,14 @@ impl Interpreted {
     fn text(&self, number: u64) -> Result<&str> {
         Ok(numbered(&self.texts, number)?.map_or("", String::as_str))
     }
+}
+
+/// Takes a line apart into its letter and the rest; `None` if it is empty.
+pub(super) fn letter(line: &str) -> Result<Option<(&str, &str)>> {
+    if line.is_empty() {
+        return Ok(None);
+    }
+    line.split_at_checked(1).map(Some).context("it does not begin with a letter that heaptrack writes")
 }
 
 /// Returns the entry with a number from 1 on; `None` for 0.

@@ -8,7 +8,7 @@ use millpond_trace::{Module, Origin};
 
 use super::{
     builder::Builder,
-    heaptrack::{clock, command, numbered},
+    heaptrack::{clock, command, letter, numbered},
     lines::{Fields, Lines},
     modules::segment,
 };
@@ -35,7 +35,7 @@ impl Raw {
         builder.origin = Origin::HeaptrackRaw;
         builder.start.program.clone_from(&self.program);
         while let Some(line) = lines.next()? {
-            if let Some((letter, rest)) = line.split_at_checked(1) {
+            if let Some((letter, rest)) = letter(&line)? {
                 self.line(letter, &mut Fields(rest), builder)?;
             }
         }
@@ -81,7 +81,8 @@ impl Raw {
             if self.modules.insert((start, path.clone())) {
                 let found = segment(&path, address);
                 // If the file cannot be read: as linkers mostly arrange it for code.
-                let offset = found.map_or(address, |found| address - found.address + found.offset);
+                let offset =
+                    found.map_or(address, |found| (address - found.address).wrapping_add(found.offset));
                 let end = start.saturating_add(size);
                 builder.module(Module { start, end, offset, path: path.clone(), ..Module::default() })?;
             }

@@ -57,11 +57,11 @@ impl Mtrace {
         let start = match self.files.get(path) {
             Some(&start) => start,
             None => {
-                let start = (self.files.len() as u64 + 1) * APART;
+                let start = (self.files.len() as u64 + 1).saturating_mul(APART);
                 self.files.insert(path.to_owned(), start);
                 let all = Segment { address: 0, size: APART, offset: 0 };
                 let Segment { address, size, offset } = segment(path, address).unwrap_or(all);
-                let (first, path) = (start + address % APART, path.to_owned());
+                let (first, path) = (start.saturating_add(address % APART), path.to_owned());
                 builder.module(Module {
                     start: first,
                     end: first.saturating_add(size),
