@@ -203,8 +203,9 @@ pub(super) fn action(kind: &Kind, measures: &Measures) -> String {
             units::bytes(*bytes as f64)
         ),
         Kind::Capacity { bytes } => format!(
-            "reserve {} at once: of {} that grew, 95 % ended with at most that, after {} that copied up to {}",
+            "reserve {} at once{}: of {} that grew, 95 % ended with at most that, after {} that copied up to {}",
             units::bytes(*bytes as f64),
+            if measures.chains.are_slow() { ", or double the size each time" } else { "" },
             count(measures.chains.count),
             counted(measures.chains.steps, "step"),
             units::bytes(measures.chains.copied as f64),

@@ -166,7 +166,8 @@ fn capacity(measures: &Measures) -> Option<u64> {
     let chains = &measures.chains;
     // The beginning of a chain, and its steps.
     let calls = chains.count + chains.steps;
-    if chains.count < LEAST_CALLS / 2 || (calls as f64) < measures.calls() as f64 * NEARLY_ALL {
+    let are_few = chains.count < LEAST_CALLS / 2 && !chains.are_slow();
+    if are_few || chains.count == 0 || (calls as f64) < measures.calls() as f64 * NEARLY_ALL {
         return None;
     }
     let bytes = chains.quantile(ENOUGH);
@@ -223,4 +224,29 @@ fn classes(measures: &Measures) -> Vec<usize> {
         Some(Count { request, allocations: size.blocks, live_at_peak: size.max_live })
     });
     size_classes::choose(&counts.collect::<Vec<_>>(), Limits::sensible(SIZES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A site of blocks that each grow this often, to a size that each turn gives.
+    fn grown(blocks: u64, steps: u32, end: impl Fn(u64) -> u64) -> Measures {
+        let mut measures = Measures::default();
+        for turn in 0..blocks {
+            measures.allocate(8, 0, 0);
+            (0..steps).for_each(|_| measures.resize(8, end(turn)));
+            measures.end_chain(steps, end(turn));
+        }
+        measures
+    }
+
+    #[test]
+    fn a_capacity_needs_many_chains_or_many_steps() {
+        let kind = |measures: &Measures| Kind::of(measures, 1000);
+        assert_eq!(kind(&grown(100, 4, |_| 128)), Kind::Capacity { bytes: 128 });
+        assert_eq!(kind(&grown(1, 330, |_| 2640)), Kind::Capacity { bytes: 2640 });
+        assert_eq!(kind(&grown(20, 4, |_| 128)), Kind::Nothing(Reason::Few));
+        assert!(!matches!(kind(&grown(100, 4, |turn| 100 << (turn % 8))), Kind::Capacity { .. }));
+    }
 }

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 pub(super) const CHECKPOINTS: usize = 7;
 /// A chain has at least this many steps: a buffer that grew once is common, and costs little.
 const LEAST_STEPS: u32 = 2;
+/// Chains of this many steps do not double: a buffer of 16 bytes would have a MiB.
+const SLOW: u64 = 16;
 
 /// The blocks of one size, rounded up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -150,6 +152,11 @@ impl Measures {
 }
 
 impl Chains {
+    /// Returns whether they grow by small steps: far more often than if they doubled each time.
+    pub(crate) fn are_slow(&self) -> bool {
+        self.steps >= self.count * SLOW
+    }
+
     /// Returns the smallest size that this share of the chains does not exceed at their end.
     pub(crate) fn quantile(&self, share: f64) -> u64 {
         quantile(self.ends.iter().map(|(&size, &count)| (size, count)), self.count, share)
