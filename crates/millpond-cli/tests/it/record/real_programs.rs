@@ -1,9 +1,11 @@
 //! Real programs, compared with valgrind's counts.
 
-use std::{path::Path, process::Command};
+use std::{collections::BTreeSet, path::Path, process::Command};
 
-use super::{Workshop, told};
-use crate::support::{refusal, skipped};
+use millpond_trace::Op;
+
+use super::{Trace, Workshop, told};
+use crate::support::{millpond, refusal, skipped, stdout};
 
 /// Returns the allocations that valgrind counts in a command; `None`, with a message, if it or the program is missing.
 fn by_valgrind(command: &[&str]) -> Option<u64> {
@@ -89,6 +91,45 @@ fn each_process_of_a_compiler_can_be_selected() {
     told(&workshop.record_with(&["--process", "cc1"], "gcc".as_ref(), &arguments));
     let trace = workshop.trace();
     assert!(trace.start.program.ends_with("/cc1") && trace.summary.allocations > 1000, "{:?}", trace.start);
+}
+
+#[test]
+fn runs_of_a_compiler_are_taken_together() {
+    if !is_there("gcc") || !is_there("make") {
+        return;
+    }
+    let workshop = Workshop::new();
+    let rule = "all: a.o b.o c.o\n%.o: %.c\n\tcat $< | gcc -x c -c -o $@ -\n";
+    std::fs::write(workshop.path("Makefile"), rule).unwrap();
+    for name in ["a", "b", "c"] {
+        let code = format!("int {name}(int x) {{ return x + 1; }}\n");
+        std::fs::write(workshop.path(&format!("{name}.c")), code).unwrap();
+    }
+    let folder = workshop.path("");
+    told(&workshop.record("make".as_ref(), &["-s", "-j2", "-C", &folder.to_string_lossy()]));
+    let traces = workshop.traces();
+    let named = |name: &str| {
+        let found = traces.iter().filter(|trace| trace.start.arguments[0].ends_with(name));
+        found.collect::<Vec<_>>()
+    };
+    for (name, count) in [("make", 1), ("cc1", 3), ("cat", 3), ("as", 3)] {
+        let found = named(name).iter().filter(|trace| trace.summary.events > 0).count();
+        assert!(found >= count, "{found} of {name}");
+    }
+    let mut show = millpond();
+    show.arg("show").arg(workshop.path("out.mpt")).args(["--together", "--process", "cc1", "--json"]);
+    let report = stdout(show.env("XDG_CACHE_HOME", workshop.path("cache")).output().unwrap());
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let events: u64 = named("cc1").iter().map(|trace| trace.summary.events).sum();
+    assert_eq!(report["trace"]["events"], events);
+    // Most stacks are those of all three runs, whose code was at different addresses.
+    let stacks = report["by_site"].as_array().unwrap().iter().map(|site| site["stacks"].as_u64().unwrap());
+    let of_one = |trace: &&Trace| {
+        let allocations = trace.events.iter().filter(|event| !matches!(event.op, Op::Free { .. }));
+        allocations.map(|event| event.stack).collect::<BTreeSet<_>>().len() as u64
+    };
+    let all: u64 = named("cc1").iter().map(of_one).sum();
+    assert!(stacks.sum::<u64>() < all / 2, "{all} stacks in all");
 }
 
 #[test]
