@@ -4,10 +4,14 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+mod filter;
+
+pub(crate) use self::filter::Filter;
 use crate::{
     export::{Format, Measure},
     import, record,
     replay::{Choice, Name, Touch},
+    size::parse_size,
 };
 
 /// Record what a program allocates, and find out whether memory pools would help it.
@@ -170,7 +174,7 @@ pub(crate) struct Record {
     pub(crate) traces: Traces,
     /// Stop recording when its temporary files reach this size, such as 500M or 2G. They need 16 bytes per event, and
     /// lie in the directory TMPDIR. [default: half of the free space there]
-    #[arg(long, value_name = "SIZE", value_parser = record::parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) max_size: Option<u64>,
     /// Frames to record of the call stack of each allocation: full (up to 1,024), a number of frames, or caller, which is
     /// the address of the caller alone and costs least.
@@ -252,6 +256,8 @@ pub(crate) struct Show {
     pub(crate) together: bool,
     #[command(flatten)]
     pub(crate) places: Places,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
 }
 
 #[derive(Args)]
@@ -336,6 +342,8 @@ pub(crate) struct Export {
     pub(crate) measure: Measure,
     #[command(flatten)]
     pub(crate) places: Places,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
 }
 
 /// The process to report on.

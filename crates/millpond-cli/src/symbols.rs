@@ -1,6 +1,11 @@
 //! Names of the frames in a trace.
 
-use std::{collections::HashMap, env, path::PathBuf};
+use std::{
+    collections::HashMap,
+    env,
+    fmt::{self, Write as _},
+    path::PathBuf,
+};
 
 use foldhash::fast::FixedState;
 use millpond_symbols::{BuildId, Debuginfod, Module, Options, Symbolizer, Symbols};
@@ -19,6 +24,17 @@ pub(crate) struct Function {
     pub(crate) line: u32,
     /// Whether the name is that of the function.
     pub(crate) is_named: bool,
+}
+
+/// The name, and the file without its folders and the line as far as they are known.
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (trace::last_part(&self.file), self.line) {
+            ("", _) => write!(f, "{}", self.name),
+            (file, 0) => write!(f, "{} ({file})", self.name),
+            (file, line) => write!(f, "{} ({file}:{line})", self.name),
+        }
+    }
 }
 
 /// The functions of all frames in a trace.
@@ -118,6 +134,19 @@ fn stated(tables: &Tables) -> HashMap<u64, Vec<Function>, FixedState> {
         functions.entry(symbol.address).or_default().push(function);
     }
     functions
+}
+
+/// Iterates over all stacks in the order of their numbers, each as one line: its functions, innermost first.
+pub(crate) fn texts(stacks: &Stacks, names: &Names) -> impl Iterator<Item = String> {
+    (0..stacks.len() as u32).map(|stack| {
+        let mut text = String::new();
+        for number in names.in_stack(stacks, stack) {
+            text.push_str(if text.is_empty() { "" } else { " < " });
+            // A string takes all that is written to it.
+            let _ = write!(text, "{}", names.function(number));
+        }
+        text
+    })
 }
 
 /// Returns the functions of a frame, innermost first; one without a name, if nothing is known.

@@ -28,7 +28,7 @@ pub mod raw;
 
 #[cfg(feature = "file")]
 pub use crate::file::{
-    Archive, ArchiveWriter, At, Call, Detail, Ending, Event, Family, Frame, FrameKind, Lack, Mark, Module,
-    Node, Op, Origin, Outcome, Place, Reader, Resources, Sample, Shape, Stacks, Start, Summary, Symbol,
-    Tables, Thread, TraceError, Verb, Visitor, Writer, format,
+    Archive, ArchiveWriter, At, Call, Detail, Ending, Event, Family, Filter, Frame, FrameKind, Lack,
+    Lifetimes, Mark, Module, Node, Op, Origin, Outcome, Place, Reader, Resources, Sample, Shape, Stacks,
+    Start, Summary, Symbol, Tables, Thread, TraceError, Verb, Visitor, Writer, format,
 };

@@ -13,7 +13,7 @@ use millpond_trace::Reader;
 use crate::trace::{Count, Histogram, Kind as StepKind, Request, Steps};
 
 pub(crate) use language::Language;
-pub(crate) use sites::{Kind, Measures, Reason, SiteAdvice, SiteAdvices, advise, by_kind};
+pub(crate) use sites::{Kind, Measures, Reason, SiteAdvice, SiteAdvices, advise};
 pub(crate) use size_classes::{Limits, align_of_block};
 use snippet::Snippet;
 

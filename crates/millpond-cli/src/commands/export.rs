@@ -12,14 +12,15 @@ use crate::{
     compressed::{Compressed, Compression},
     export::export,
     output::{Output, is_standard_output},
-    terminal, trace,
+    query, terminal, trace,
 };
 
 /// Runs the command.
 pub(crate) fn run(arguments: cli::Export) -> Result<ExitCode> {
     arguments.places.check()?;
-    let cli::Export { trace: path, selected, to, output: name, force, measure, places } = arguments;
+    let cli::Export { trace: path, selected, to, output: name, force, measure, places, filter } = arguments;
     let mut reader = trace::open(&path, selected.process.as_deref())?;
+    query::narrow_to_some(&mut reader, &filter, &places).with_context(|| path.display().to_string())?;
     let compression = Compression::of(&name, to.is_compressed());
     let is_text = compression == Compression::None;
     let output = if is_text { Output::text(&name, force) } else { Output::create(&name, force) }?;

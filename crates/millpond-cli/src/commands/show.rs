@@ -26,7 +26,7 @@ fn report_on(processes: &Processes, arguments: &cli::Show) -> Result<String> {
         true => processes.together(wanted)?,
         false => vec![processes.one(wanted)?],
     };
-    let overview = profile::overview(processes, &shown, &arguments.places)?;
+    let overview = profile::overview(processes, &shown, &arguments.filter, &arguments.places)?;
     if arguments.input.json {
         Ok(report::overview_json(&overview)?)
     } else {

@@ -23,6 +23,7 @@ pub(crate) use self::{
 };
 use crate::{
     cli,
+    query::{self, Selection},
     symbols::Names,
     terminal::Progress,
     trace::{self, Process, Processes},
@@ -51,6 +52,8 @@ pub(crate) struct Overview {
     /// All processes in the file, and the places in it of those that this is about.
     pub(crate) processes: Vec<Process>,
     pub(crate) shown: Vec<usize>,
+    /// The blocks that this is about, if these are not all.
+    pub(crate) selection: Option<Selection>,
 }
 
 /// An overview of one process, and what it was made from.
@@ -63,12 +66,19 @@ pub(crate) struct Details {
     pub(crate) site_of: HashMap<u32, u32, FixedState>,
 }
 
-/// Reads the traces of these processes, each twice, and the files that have the names of its functions.
-pub(crate) fn overview(processes: &Processes, shown: &[&Process], places: &cli::Places) -> Result<Overview> {
-    match shown {
-        [process] => Ok(details(processes, process, &mut processes.reader(process)?, places, 2)?.overview),
-        several => together::overview(processes, several, places),
-    }
+/// Reads the traces of these processes, each twice, and the files that have the names of its functions. If not all blocks
+/// are selected, the traces are narrowed before.
+pub(crate) fn overview(
+    processes: &Processes,
+    shown: &[&Process],
+    filter: &cli::Filter,
+    places: &cli::Places,
+) -> Result<Overview> {
+    let [process] = shown else { return together::overview(processes, shown, filter, places) };
+    let mut reader = processes.reader(process)?;
+    let selection = query::narrow_to_some(&mut reader, filter, places)?;
+    let details = details(processes, process, &mut reader, places, 2)?;
+    Ok(Overview { selection, ..details.overview })
 }
 
 /// Reads the trace of a process twice, with its reader. `passes` is how often the caller reads it in all, for the progress
@@ -108,6 +118,7 @@ pub(crate) fn details(
         notes: names.notes.clone(),
         processes: processes.all().to_vec(),
         shown: vec![process.place],
+        selection: None,
     };
     Ok(Details { overview, analysis, names, site_of })
 }

@@ -12,6 +12,7 @@ use millpond_trace::{
 use super::{Overview, SizeUse, sort_sizes, tally::Tally};
 use crate::{
     cli,
+    query::{self, Selection},
     symbols::Names,
     terminal::Progress,
     trace::{Process, Processes},
@@ -20,13 +21,20 @@ use crate::{
 
 /// Reads the traces of these processes, twice each, and adds up what can be added: sites and sizes. Threads and phases
 /// are left out.
-pub(super) fn overview(processes: &Processes, shown: &[&Process], places: &cli::Places) -> Result<Overview> {
+pub(super) fn overview(
+    processes: &Processes,
+    shown: &[&Process],
+    filter: &cli::Filter,
+    places: &cli::Places,
+) -> Result<Overview> {
     let progress = Progress::new("reading the traces");
     let all = shown.iter().map(|process| 2 * process.events).sum();
     let mut done = 0;
     let mut sum = Sum::default();
     for &process in shown {
         let mut reader = processes.reader(process)?;
+        let selection = query::narrow(&mut reader, filter, places)?;
+        sum.selection = query::together(sum.selection, selection);
         let analysis = Analysis::read_with(&mut reader, |count| progress.at(done + count, all))?;
         ensure!(
             analysis.found_peak,
@@ -42,7 +50,8 @@ pub(super) fn overview(processes: &Processes, shown: &[&Process], places: &cli::
         sum.add_summary(reader.summary());
     }
     drop(progress);
-    let Sum { sites: Union { tables, sites, .. }, sizes, summary } = sum;
+    let Sum { sites: Union { tables, sites, .. }, sizes, summary, selection } = sum;
+    query::ensure_some(&summary, selection.as_ref())?;
     let names = Names::new(&tables, places);
     let mut sizes: Vec<_> = sizes.into_values().collect();
     sort_sizes(&mut sizes);
@@ -59,6 +68,7 @@ pub(super) fn overview(processes: &Processes, shown: &[&Process], places: &cli::
         notes: names.notes,
         processes: processes.all().to_vec(),
         shown: shown.iter().map(|process| process.place).collect(),
+        selection,
     })
 }
 
@@ -68,6 +78,7 @@ struct Sum {
     sites: Union,
     sizes: HashMap<u64, SizeUse, FixedState>,
     summary: Summary,
+    selection: Option<Selection>,
 }
 
 impl Sum {

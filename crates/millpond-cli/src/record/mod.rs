@@ -11,11 +11,9 @@ mod error;
 mod linux;
 mod recording;
 mod report;
-mod size;
 
 pub(crate) use recording::{Options, Recording, StackOptions, parse_frames};
 pub(crate) use report::{about, all as report};
-pub(crate) use size::parse_size;
 
 /// Runs a program and records it. Fails if nothing could be recorded; a failure of the program itself is not an error.
 pub(crate) fn run(options: &Options) -> Result<Recording> {

@@ -6,6 +6,7 @@ use millpond_trace::{Ending, Lack, Summary};
 
 use crate::{
     lacking,
+    query::Selection,
     units::{self, bytes, count, counted},
 };
 
@@ -57,6 +58,16 @@ pub(super) fn recording(command_line: &str, summary: &Summary, more: Option<Stri
         }
     }
     text
+}
+
+/// Says that a report is about some blocks alone.
+pub(super) fn selection(selection: &Selection) -> String {
+    format!(
+        "all of this is about the blocks with {} alone; the whole recording has {} and {}",
+        selection.options,
+        counted(selection.of_allocations, "allocation"),
+        bytes(selection.of_bytes as f64),
+    )
 }
 
 /// Shortens a line to at most `most` characters and three dots.

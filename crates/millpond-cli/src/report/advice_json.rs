@@ -8,7 +8,7 @@ use super::{
     overview_json::{Frame, frame},
 };
 use crate::{
-    advise::{Language, SiteAdvice, SiteAdvices, by_kind},
+    advise::{Language, SiteAdvice, SiteAdvices},
     analysis::{Gain, Gains, Match, Second, Told},
     estimate::Estimate,
     profile::Lifetime,
@@ -20,7 +20,6 @@ struct Report<'a> {
     trace: Trace<'a>,
     languages: &'a [Language],
     sites: Vec<Site<'a>>,
-    by_kind: Vec<Uses>,
     together: Option<Together<'a>>,
     notes: &'a [String],
 }
@@ -54,13 +53,6 @@ struct Site<'a> {
     advice: Advice,
     gain: Option<Saving>,
     second: Option<Other>,
-}
-
-#[derive(Serialize)]
-struct Uses {
-    kind: &'static str,
-    numbers: Vec<usize>,
-    calls: u64,
 }
 
 #[derive(Serialize)]
@@ -115,10 +107,6 @@ pub(crate) fn advice(
                 second: second.and_then(|second| second.matches.get(&number)).map(|found| other(site, found)),
                 ..self::site(number, site, calls, summary.wall_ns)
             })
-            .collect(),
-        by_kind: by_kind(advices)
-            .into_iter()
-            .map(|each| Uses { kind: each.kind.name(), numbers: each.sites, calls: each.calls })
             .collect(),
         together: gains
             .together

@@ -2,10 +2,10 @@
 
 use super::{
     about::{self, BOLD},
-    frames, table,
+    frames,
 };
 use crate::{
-    advise::{Kind, Measures, Reason, SiteAdvice, SiteAdvices, by_kind},
+    advise::{Kind, Measures, Reason, SiteAdvice, SiteAdvices},
     analysis::{Gain, Gains, Second, Told},
     estimate::Estimate,
     profile::Lifetime,
@@ -16,8 +16,6 @@ use crate::{
 /// How many sites with advice are shown, and how many that are left alone.
 const MOST: usize = 20;
 const MOST_ALONE: usize = 5;
-/// Blocks that grew are mentioned if they are at least this share of all.
-const MENTIONED: f64 = 0.01;
 
 /// Returns the report; with `code`, code to paste below each site.
 pub(crate) fn advice(advices: &SiteAdvices, gains: &Gains, second: Option<&Second>, code: bool) -> String {
@@ -39,16 +37,6 @@ pub(crate) fn advice(advices: &SiteAdvices, gains: &Gains, second: Option<&Secon
             text
         });
         sections.push(titled("Call sites to change, by calls", advised.len(), shown.len(), text));
-    }
-    if advised.len() > 1 {
-        let uses = by_kind(advices);
-        let headings = ["advice", "sites", "calls", "share"];
-        let rows = uses.iter().map(|each| {
-            let share = each.calls as f64 / calls.max(1) as f64;
-            vec![each.kind.title().into(), count(each.sites.len() as u64), count(each.calls), percent(share)]
-        });
-        let table = table::render(&headings, rows.collect());
-        sections.push(format!("{BOLD}By type of use{BOLD:#}\n{table}"));
     }
     if let Some((numbers, gain)) = &gains.together {
         let about = format!("  sites {}: {}\n", list(numbers), sentence(gain, "together"));
@@ -148,7 +136,7 @@ fn facts(site: &SiteAdvice, calls: u64) -> String {
         format!("at most {} live", count(measures.max_live_blocks)),
     ];
     facts.extend(site.lifetime.map(|lifetime| lifetime_of(lifetime).to_owned()));
-    if measures.chains.count as f64 >= measures.blocks as f64 * MENTIONED {
+    if measures.chains.count > 0 {
         facts.push(format!(
             "{} that grew {}",
             count(measures.chains.count),
@@ -179,11 +167,11 @@ pub(super) fn action(kind: &Kind, measures: &Measures) -> String {
     match kind {
         Kind::OneSize { bytes } => format!("take them from a pool of blocks of {bytes} bytes"),
         Kind::Classes { sizes } => {
-            format!("take them from a pool with blocks of {}", pooled(sizes, measures))
+            format!("take them from a pool with blocks of {} bytes", list(sizes))
         }
         Kind::ThreadCache { sizes } => format!(
-            "take them from a pool that caches free blocks for each thread, with blocks of {}",
-            pooled(sizes, measures)
+            "take them from a pool that caches free blocks for each thread, with blocks of {} bytes",
+            list(sizes)
         ),
         Kind::RemoteFree { bytes } => format!(
             "take them from a pool of the allocating thread, to which other threads return them, with blocks of {bytes} \
@@ -216,17 +204,7 @@ pub(super) fn action(kind: &Kind, measures: &Measures) -> String {
         }
         Kind::Nothing(Reason::Few) => "leave it alone: it allocates too seldom to matter".into(),
         Kind::Nothing(Reason::Large) => "leave it alone: its blocks are large".into(),
-        Kind::Nothing(Reason::Chunks) => {
-            "leave it alone: its blocks look like chunks of a pool or an arena that the program has".into()
-        }
     }
-}
-
-/// Lists the block sizes of a pool, and says what happens to larger blocks if there are some.
-fn pooled(sizes: &[usize], measures: &Measures) -> String {
-    let are_larger = sizes.last().is_some_and(|&largest| measures.range.1 > largest as u64);
-    let larger = if are_larger { "; it passes larger ones on to malloc" } else { "" };
-    format!("{} bytes{larger}", list(sizes))
 }
 
 /// Joins sizes.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::about::shortened;
-use crate::{symbols::Function, trace};
+use crate::symbols::Function;
 
 /// How many frames of a stack are shown, from the site outwards, and max characters of each name.
 const FRAMES: usize = 4;
@@ -24,12 +24,7 @@ pub(super) fn chain(frames: &[Function], through: &[Function]) -> String {
 
 /// Formats a function with the name of its file and the line.
 fn frame(function: &Function) -> String {
-    let name = brief(&function.name);
-    match (trace::last_part(&function.file), function.line) {
-        ("", _) => name,
-        (file, 0) => format!("{name} ({file})"),
-        (file, line) => format!("{name} ({file}:{line})"),
-    }
+    Function { name: brief(&function.name), ..function.clone() }.to_string()
 }
 
 /// Shortens a name, if it is long, by what is between brackets, and after that at its end.

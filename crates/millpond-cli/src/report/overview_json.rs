@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::json::{Trace, VERSION, ending, lines, trace};
 use crate::{
     profile::{Heap, Lifetime, Overview, Phase, Site, SizeUse, ThreadUse, Usage},
+    query::Selection,
     symbols::Function,
     trace::Process,
 };
@@ -15,6 +16,7 @@ struct Report<'a> {
     version: u32,
     trace: Trace<'a>,
     processes: Vec<Member<'a>>,
+    selection: Option<&'a Selection>,
     by_thread: Vec<Thread<'a>>,
     by_size: Vec<Size>,
     by_site: Vec<Place<'a>>,
@@ -126,6 +128,7 @@ pub(crate) fn overview(overview: &Overview) -> serde_json::Result<String> {
         version: VERSION,
         trace: trace(start, summary, foreign),
         processes: processes.iter().map(|process| member(process, shown)).collect(),
+        selection: overview.selection.as_ref(),
         by_thread: threads
             .iter()
             .filter(|_| has(Lack::Threads))

@@ -79,8 +79,9 @@ fn head(overview: &Overview) -> String {
     if processes.len() > shown.len() {
         parts.push(format!("{} in the file", counted(processes.len() as u64, "process")));
     }
-    let line = (!parts.is_empty()).then(|| parts.join("; "));
-    about::recording(&overview.command_line, summary, line)
+    let mut lines = Vec::from_iter((!parts.is_empty()).then(|| parts.join("; ")));
+    lines.extend(overview.selection.as_ref().map(about::selection));
+    about::recording(&overview.command_line, summary, (!lines.is_empty()).then(|| lines.join("\n")))
 }
 
 /// Describes what the live blocks take at the peak.

@@ -146,7 +146,6 @@ fn the_text_names_sites_and_what_to_do() {
         "take them from an arena that is reset after each phase: they died together 20 times, 1.68 KiB at most\n",
         "reserve 128 B at once: of 200 that grew, 95 % ended with at most that, after 600 steps",
         "mp_blocks_create(",
-        "\nBy type of use\n",
     ] {
         assert!(text.contains(expected), "{expected}: {text}");
     }

@@ -39,7 +39,7 @@ fn fields_and_documentation_agree() {
         let output = millpond().arg(command).arg(&trace).arg("--json").args(options).output().unwrap();
         fields(&serde_json::from_str(&stdout(output)).unwrap(), &mut names);
     };
-    note("show", &[]);
+    note("show", &["--size", "10"]);
     write_trace(&trace, fill_sites);
     note("advise", &["--top", "8", "--rounds", "1", "--second", trace.to_str().unwrap()]);
     let trace = every_table(folder.path());

@@ -9,6 +9,7 @@ mod import;
 mod json;
 mod pasted;
 mod planted;
+mod query;
 mod record;
 mod refusals;
 mod replay;

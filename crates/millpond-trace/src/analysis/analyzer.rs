@@ -283,6 +283,14 @@ impl Counter {
         }
     }
 
+    fn left_out(&mut self, thread: u32) {
+        self.events += 1;
+        // An allocation by this thread is not followed by its free.
+        if let Some(latest) = self.latest.get_mut(thread as usize) {
+            *latest = 0;
+        }
+    }
+
     #[inline]
     fn event(&mut self, time: u64, thread: u32, shape: usize, slot: u32) {
         let action = self.actions[shape];
@@ -315,6 +323,11 @@ impl Visitor for Analyzer {
     fn shapes(&mut self, shapes: &[Shape]) {
         self.count();
         self.counter.shapes(shapes);
+    }
+
+    fn left_out(&mut self, thread: u32) {
+        self.count();
+        self.counter.left_out(thread);
     }
 
     #[inline]

@@ -174,6 +174,12 @@ pub trait Visitor {
     fn details(&mut self, details: &[Detail]) {
         let _ = details;
     }
+
+    /// Announces an event of this thread on a block that is left out, if the trace is
+    /// [narrowed](crate::Reader::narrow).
+    fn left_out(&mut self, thread: u32) {
+        let _ = thread;
+    }
 }
 
 #[cfg(test)]

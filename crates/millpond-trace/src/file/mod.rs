@@ -9,6 +9,7 @@ mod bytes;
 mod error;
 mod event;
 pub mod format;
+mod narrow;
 mod origin;
 mod reader;
 mod resources;
@@ -22,6 +23,7 @@ pub use self::{
     archive::{Archive, ArchiveWriter},
     error::{Place, TraceError},
     event::{At, Call, Detail, Event, Family, Op, Shape, Verb, Visitor},
+    narrow::{Filter, Lifetimes},
     origin::{Lack, Origin},
     reader::Reader,
     resources::Resources,

@@ -13,6 +13,7 @@ use crate::file::{
     bytes::Bytes,
     error::Place,
     format::{END_MARK, EVENTS_PER_BLOCK, MAGIC, VERSION},
+    narrow::Narrowed,
     section::{Found, HEAD, Kind, Unpacker, read_exactly, word},
     tables::TableReader,
 };
@@ -47,6 +48,8 @@ pub struct Reader {
     events: u64,
     decoder: Decoder,
     tables: TableReader,
+    /// What the trace is narrowed to, if it is.
+    narrowed: Option<Box<Narrowed>>,
 }
 
 impl Reader {
@@ -99,6 +102,7 @@ impl Reader {
             events: 0,
             decoder,
             tables: TableReader::new(version, modules),
+            narrowed: None,
         })
     }
 
@@ -107,9 +111,10 @@ impl Reader {
         &self.start
     }
 
-    /// Returns what was known when recording had ended.
+    /// Returns what was known when recording had ended. If the trace is [narrowed](Self::narrow), the counts are those of
+    /// what is left.
     pub fn summary(&self) -> &Summary {
-        &self.summary
+        self.narrowed.as_ref().map_or(&self.summary, |narrowed| &narrowed.summary)
     }
 
     /// Returns the tables as far as they have been read. After all events, they are complete.
@@ -133,7 +138,7 @@ impl Reader {
             let found = self.unpacker.head(&mut *self.input, place, self.last - self.position)?;
             self.position += found.length();
             if found.kind == Some(Kind::Events) {
-                self.block(found, place, visitor)?;
+                self.block_or_part(found, place, visitor)?;
                 return Ok(true);
             }
             self.table(found)?;
@@ -188,7 +193,40 @@ impl Reader {
         (self.blocks, self.events) = (0, 0);
         self.decoder = Decoder::new(bounds(&self.summary));
         self.tables.rewind();
+        if let Some(narrowed) = &mut self.narrowed {
+            narrowed.rewind();
+        }
         Ok(())
+    }
+
+    /// Sets what the trace is narrowed to.
+    pub(crate) fn set_narrowed(&mut self, narrowed: Option<Box<Narrowed>>) {
+        self.narrowed = narrowed;
+    }
+
+    pub(crate) fn narrowed_mut(&mut self) -> Option<&mut Narrowed> {
+        self.narrowed.as_deref_mut()
+    }
+
+    /// Returns the number of events read since the first one, those that are left out included.
+    pub(crate) fn events_read(&self) -> u64 {
+        self.events
+    }
+
+    /// Reads the rest of a block of events, and passes on what the trace is narrowed to.
+    fn block_or_part(
+        &mut self,
+        found: Found,
+        place: Place,
+        visitor: &mut impl Visitor,
+    ) -> Result<(), TraceError> {
+        let Some(mut narrowed) = self.narrowed.take() else { return self.block(found, place, visitor) };
+        let read = self.block(found, place, &mut *narrowed);
+        if read.is_ok() {
+            narrowed.pass_on(visitor);
+        }
+        self.narrowed = Some(narrowed);
+        read
     }
 
     /// Reads the rest of a block of events.

@@ -5,6 +5,7 @@ mod archive;
 mod damage;
 mod forged;
 mod memory;
+mod narrow;
 mod round_trip;
 mod summary;
 mod support;

@@ -11,12 +11,9 @@ const LEAST_CALLS: u64 = 100;
 const LEAST_SHARE: f64 = 0.002;
 /// Blocks from this size on are large: a pool saves next to nothing of what using them costs.
 const LARGE: u64 = 32 << 10;
-/// Blocks of about the same size, from this one on, that are not freed one by one, are chunks of a pool or an arena that
-/// the program has.
-const CHUNK: u64 = 2 << 10;
 /// The share of blocks that decides for most kinds.
 const NEARLY_ALL: f64 = 0.9;
-/// The share of the blocks of a pool of one size that have it. The others are smaller.
+/// The share of the blocks of a pool of one size that have it. The others come from its parent.
 const ONE_SIZE: f64 = 0.95;
 /// A thread counts as one that allocates from this share of the blocks on.
 const THREAD: f64 = 0.05;
@@ -64,8 +61,6 @@ pub(crate) enum Reason {
     Few,
     /// Its blocks are large.
     Large,
-    /// Its blocks are chunks that the program carves itself, as far as their sizes say.
-    Chunks,
 }
 
 impl Kind {
@@ -100,8 +95,7 @@ impl Kind {
             return Self::Frame { bytes: measures.generation_bytes };
         }
         if is_most(measures.together + measures.kept) {
-            let are_chunks = measures.quantile(1.0 - NEARLY_ALL) >= CHUNK;
-            return if are_chunks { Self::Nothing(Reason::Chunks) } else { Self::Arena };
+            return Self::Arena;
         }
         pool(measures, threads)
     }
@@ -209,11 +203,10 @@ fn pool(measures: &Measures, threads: usize) -> Kind {
     }
 }
 
-/// Returns the size that nearly all blocks have, rounded up, if no block is larger.
+/// Returns the size that nearly all blocks have, rounded up.
 fn one_size(measures: &Measures) -> Option<usize> {
     let most = measures.sizes.iter().max_by_key(|size| (size.blocks, size.size))?;
-    let is_most = most.blocks as f64 >= measures.blocks as f64 * ONE_SIZE;
-    let fits = is_most && measures.resizes == 0 && measures.range.1 <= most.size;
+    let fits = most.blocks as f64 >= measures.blocks as f64 * ONE_SIZE && measures.resizes == 0;
     fits.then_some(most.size as usize)
 }
 

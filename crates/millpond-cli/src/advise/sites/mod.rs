@@ -106,28 +106,3 @@ pub(crate) fn advise(reader: &mut Reader, places: &cli::Places) -> Result<SiteAd
         notes: names.notes,
     })
 }
-
-/// The sites that have the same kind of advice.
-pub(crate) struct KindUse<'a> {
-    /// The kind, with the details of the first site.
-    pub(crate) kind: &'a Kind,
-    /// The numbers of the sites, counted from 1.
-    pub(crate) sites: Vec<usize>,
-    /// Calls that allocated or resized their blocks.
-    pub(crate) calls: u64,
-}
-
-/// Returns the kinds of advice in the order of their calls.
-pub(crate) fn by_kind(advices: &SiteAdvices) -> Vec<KindUse<'_>> {
-    let mut uses: Vec<KindUse<'_>> = Vec::new();
-    for (number, site) in (1..).zip(&advices.sites) {
-        let at = uses.iter().position(|each| each.kind.name() == site.kind.name()).unwrap_or_else(|| {
-            uses.push(KindUse { kind: &site.kind, sites: Vec::new(), calls: 0 });
-            uses.len() - 1
-        });
-        uses[at].sites.push(number);
-        uses[at].calls += site.measures.calls();
-    }
-    uses.sort_by_key(|each| std::cmp::Reverse(each.calls));
-    uses
-}

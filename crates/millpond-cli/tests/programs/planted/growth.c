@@ -33,13 +33,6 @@ SITE static void *ticket(void) {
     return touch(block, 64);
 }
 
-/* A cache that is full after two thirds of the run, and then drops the oldest entry. */
-SITE static void cache(struct table *table, int number) {
-    int at = number % table->count;
-    free(table->slots[at]);
-    table->slots[at] = touch(malloc(104), 104);
-}
-
 SITE static void *image(void) {
     size_t size = 1000000 + (size_t)below(100000);
     void *block = malloc(size);
@@ -48,14 +41,13 @@ SITE static void *image(void) {
 
 int main(int count, char **arguments) {
     start(count, arguments);
-    struct table jobs = table_of(600), images = table_of(4), entries = table_of(amount * 2 / 3);
+    struct table jobs = table_of(600), images = table_of(4);
     for (int at = 0; at < amount / 2; at++)
         load_entry();
     void **tickets = malloc(4000 * sizeof *tickets);
     int waiting = 0;
     for (int at = 0; at < amount; at++) {
         job(&jobs);
-        cache(&entries, at);
         if (at % 4 == 0)
             leak();
         if (at % 5 == 0)
@@ -78,6 +70,5 @@ int main(int count, char **arguments) {
     free(tickets);
     clear(&jobs);
     clear(&images);
-    clear(&entries);
     return 0;
 }

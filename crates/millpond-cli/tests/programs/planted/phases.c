@@ -17,13 +17,6 @@ SITE static void argument(struct request *request) {
     request->blocks[request->count++] = touch(block, 48);
 }
 
-/* Freed with the request, except for some that are still used ten requests later. */
-SITE static void *answer(void) {
-    size_t size = 24 + (size_t)below(100);
-    void *block = malloc(size);
-    return touch(block, size);
-}
-
 SITE static void session(struct table *table) {
     int at = below(table->count);
     free(table->slots[at]);
@@ -45,8 +38,6 @@ int main(int count, char **arguments) {
     start(count, arguments);
     struct table sessions = table_of(500), tree = table_of(amount / 2), settings = table_of(40);
     static struct request request;
-    void *answers[100], *kept[10] = {0};
-    int requests = 0;
     for (int at = 0; at < settings.count; at++)
         settings.slots[at] = setting(at);
     for (int at = 0; at < tree.count; at++)
@@ -62,17 +53,9 @@ int main(int count, char **arguments) {
                 session(&sessions);
         }
         done += request.count;
-        for (int at = 0; at < 100; at++)
-            answers[at] = answer();
         for (int at = 0; at < request.count; at++)
             free(request.blocks[at]);
-        for (int at = 1; at < 100; at++)
-            free(answers[at]);
-        free(kept[requests % 10]);
-        kept[requests++ % 10] = answers[0];
     }
-    for (int at = 0; at < 10; at++)
-        free(kept[at]);
     clear(&sessions);
     clear(&tree);
     clear(&settings);

@@ -56,18 +56,6 @@ SITE static void frame(struct table *table) {
     table->slots[at] = obtain(300000 + (size_t)below(100));
 }
 
-/* Chunks of nearly 4 KiB for blocks of its own, taken at the beginning and kept. */
-SITE static void *chunk(void) {
-    return touch(obtain(4072), 4072);
-}
-
-/* One size, except for a few that are larger: they do not fit into blocks of that size. */
-SITE static void packet(struct table *table) {
-    int at = below(table->count);
-    free(table->slots[at]);
-    table->slots[at] = obtain(below(40) ? 72 : 700);
-}
-
 SITE static void *option(int at) {
     void *block = obtain(20 + (size_t)at);
     return touch(block, 20);
@@ -76,9 +64,6 @@ SITE static void *option(int at) {
 int main(int count, char **arguments) {
     start(count, arguments);
     struct table cache = table_of(700), values = table_of(900), texts = table_of(800), frames = table_of(8);
-    struct table chunks = table_of(amount / 20), packets = table_of(500);
-    for (int at = 0; at < chunks.count; at++)
-        chunks.slots[at] = chunk();
     void *options[25];
     for (int at = 0; at < 25; at++)
         options[at] = option(at);
@@ -97,7 +82,6 @@ int main(int count, char **arguments) {
         entry(&cache);
         value(&values);
         text(&texts);
-        packet(&packets);
         if (at % 32 == 0)
             frame(&frames);
     }
@@ -105,8 +89,6 @@ int main(int count, char **arguments) {
     clear(&values);
     clear(&texts);
     clear(&frames);
-    clear(&packets);
-    clear(&chunks);
     for (int at = 0; at < 25; at++)
         free(options[at]);
     return 0;

@@ -57,22 +57,13 @@ SITE static int scratch(int number) {
     return sum;
 }
 
-/* A worker frees all tokens of a text at its end. */
-SITE static void *token(int size) {
-    char *block = malloc((size_t)size);
-    touch(block, (size_t)size);
-    block[size / 2] = 2; /* Otherwise the compiler makes one function of this and the one above. */
-    return block;
-}
-
 SITE static void *setup(int at) {
     void *block = malloc(100 + (size_t)at);
     return touch(block, 100 + (size_t)at);
 }
 
 static void *worker(void *argument) {
-    void *items[200] = {0}, *blobs[150] = {0}, *tokens[60];
-    int read = 0;
+    void *items[200] = {0}, *blobs[150] = {0};
     unsigned random = 12345u + (unsigned)(size_t)argument + (unsigned)state;
     long sum = 0;
     for (int at = 0; at < amount; at++) {
@@ -85,14 +76,8 @@ static void *worker(void *argument) {
             free(blobs[place]);
             blobs[place] = blob(16 + (int)(random >> 12) % 400);
         }
-        tokens[read++] = token(8 + (int)(random >> 10) % 50);
-        if (read == 60)
-            while (read > 0)
-                free(tokens[--read]);
         sum += scratch(at);
     }
-    while (read > 0)
-        free(tokens[--read]);
     for (int at = 0; at < 200; at++)
         free(items[at]);
     for (int at = 0; at < 150; at++)
