@@ -1,5 +1,8 @@
 // Puts the page together.
 
+/** How many reasons for missing names are shown. */
+const NOTES = 5;
+
 function headline() {
   const { trace } = data;
   byId("title").textContent = data.command_line;
@@ -16,7 +19,9 @@ function headline() {
   if (trace.allocator) warnings.push(`The program has an allocator of its own (${trace.allocator}): some of its blocks may be missing.`);
   if (data.names_shortened) warnings.push("Long names are shortened, so that the page stays small.");
   if (SPANS > 1 && SPANS < 20) warnings.push(`A selected range can only consist of steps of ${time(data.span_ns)}, so that the page stays small.`);
-  warnings.push(...data.notes.map((note) => `Some names are missing: ${note}`));
+  const notes = data.notes.slice(0, NOTES).map((note) => `Some names are missing: ${note}`);
+  if (data.notes.length > NOTES) notes.push("Names are missing of more files: millpond show lists them.");
+  warnings.push(...notes);
   byId("warnings").replaceChildren(...warnings.map((text) => make("li", {}, text)));
   byId("warnings").hidden = warnings.length === 0;
 }

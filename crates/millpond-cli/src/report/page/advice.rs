@@ -9,6 +9,28 @@ use crate::advise::{Language, SiteAdvice, SiteAdvices};
 const SITES: usize = 40;
 const FRAMES: usize = 8;
 
+/// What is kept of the advice.
+pub(super) struct Advised {
+    sites: Vec<SiteAdvice>,
+    all_advised: usize,
+    left_alone: usize,
+    /// Calls of all sites.
+    calls: u64,
+    languages: Vec<Language>,
+}
+
+impl Advised {
+    pub(super) fn new(advices: SiteAdvices) -> Self {
+        let calls = advices.sites.iter().map(|site| site.measures.calls()).sum();
+        let all = advices.sites.len();
+        let mut sites = advices.sites;
+        sites.retain(|site| site.kind.name() != "none");
+        let all_advised = sites.len();
+        sites.truncate(SITES);
+        Self { sites, all_advised, left_alone: all - all_advised, calls, languages: advices.languages }
+    }
+}
+
 #[derive(Serialize)]
 pub(super) struct Advice {
     advised: Vec<Site>,
@@ -32,14 +54,12 @@ struct Site {
 }
 
 impl Advice {
-    pub(super) fn new(advices: &SiteAdvices, texts: &mut Texts) -> Self {
-        let calls: u64 = advices.sites.iter().map(|site| site.measures.calls()).sum();
-        let with_advice: Vec<_> = advices.sites.iter().filter(|site| site.kind.name() != "none").collect();
+    pub(super) fn new(advised: &Advised, texts: &mut Texts) -> Self {
         Self {
-            advised: with_advice.iter().take(SITES).map(|advice| site(advice, calls, texts)).collect(),
-            all_advised: with_advice.len(),
-            left_alone: advices.sites.len() - with_advice.len(),
-            languages: advices.languages.clone(),
+            advised: advised.sites.iter().map(|advice| site(advice, advised.calls, texts)).collect(),
+            all_advised: advised.all_advised,
+            left_alone: advised.left_alone,
+            languages: advised.languages.clone(),
         }
     }
 }

@@ -18,12 +18,11 @@ use super::{
 };
 use crate::profile::{Bin, Details, Overview, Resized, Timed, Usage};
 
-/// How many threads, phases, marks and notes a page has.
+/// How many threads, phases and marks a page has, and notes.
 const MOST: usize = 300;
+const NOTES: usize = 30;
 /// How many samples of resident memory a page has.
 const SAMPLES: usize = 1024;
-/// How many frames of a site a page has, and functions inside of it.
-const FRAMES: usize = 24;
 /// How many sites a cell of the map of sizes and lifetimes leads to.
 const CELL: usize = 12;
 
@@ -100,12 +99,16 @@ struct Site {
 struct Cell(u64, u64, Vec<u64>, Vec<u64>);
 
 impl<'a> Page<'a> {
-    /// Collects the data of a page with texts of at most `length` characters.
-    pub(super) fn new(sources: &'a Sources<'a>, timed: &'a Timed, length: usize) -> Self {
+    /// Collects the data of a page with names of at most this many characters, and sites of at most this many frames.
+    pub(super) fn new(
+        sources: &'a Sources<'a>,
+        timed: &'a Timed,
+        (length, most_frames): (usize, usize),
+    ) -> Self {
         let Sources { details, tables, advices } = sources;
         let overview = &details.overview;
         let mut texts = Texts::new(length);
-        let sites = sites(overview, timed, &mut texts);
+        let sites = sites(overview, timed, &mut texts, most_frames);
         let advice = advices.as_ref().map(|advices| Advice::new(advices, &mut texts));
         let (nodes, frames) = tree(details, timed, &mut texts);
         let foreign: u64 = overview.threads.iter().map(|(_, done)| done.foreign).sum();
@@ -122,7 +125,7 @@ impl<'a> Page<'a> {
             by_phase: overview.phases.iter().take(MOST).map(part).collect(),
             by_thread: overview.threads.iter().take(MOST).map(|(about, done)| thread(about, done)).collect(),
             threads: &timed.threads,
-            notes: &overview.notes[..overview.notes.len().min(MOST)],
+            notes: &overview.notes[..overview.notes.len().min(NOTES)],
             all: Counts {
                 sites: overview.sites.len(),
                 sizes: overview.sizes.len(),
@@ -179,7 +182,7 @@ fn samples(samples: &[Sample]) -> Vec<(u64, u64, u64)> {
 }
 
 /// Returns the sites that are counted each by itself, and one that stands for all others.
-fn sites(overview: &Overview, timed: &Timed, texts: &mut Texts) -> Vec<Site> {
+fn sites(overview: &Overview, timed: &Timed, texts: &mut Texts, most_frames: usize) -> Vec<Site> {
     let (mut others, mut stacks, mut chosen) = (Usage::default(), 0, timed.sites.iter().peekable());
     let mut sites = Vec::new();
     for (number, site) in (0..).zip(&overview.sites) {
@@ -189,13 +192,13 @@ fn sites(overview: &Overview, timed: &Timed, texts: &mut Texts) -> Vec<Site> {
             continue;
         }
         let mut functions = |functions: &[crate::symbols::Function]| {
-            functions.iter().take(FRAMES).map(|function| texts.function(function)).collect::<Vec<_>>()
+            functions.iter().take(most_frames).map(|function| texts.function(function)).collect::<Vec<_>>()
         };
         sites.push(Site {
             figures: figures(&site.usage, site.stacks, &overview.summary),
             through: functions(&site.through),
             frames: functions(&site.frames),
-            more_frames: site.frames.len().saturating_sub(FRAMES),
+            more_frames: site.frames.len().saturating_sub(most_frames),
             resized: resized(&timed.resized[sites.len()]),
         });
     }

@@ -9,18 +9,17 @@ mod texts;
 use anyhow::{Context as _, Result};
 use millpond_trace::{Lack, Tables};
 
-use self::data::Page;
+use self::{advice::Advised, data::Page};
 use crate::{
-    advise::{self, SiteAdvices},
-    cli, lacking,
+    advise, cli, lacking,
     profile::{self, Details, Timed},
     trace::{Process, Processes},
 };
 
 /// Max bytes of the page.
 const LIMIT: usize = 3_000_000;
-/// Max characters of the names of functions and files, in the order in which they are tried.
-const LENGTHS: [usize; 5] = [1000, 300, 120, 60, 30];
+/// Max characters of the names of functions and files, and max frames of a site, in the order in which they are tried.
+const LEVELS: [(usize, usize); 6] = [(1000, 24), (300, 24), (120, 16), (60, 8), (30, 4), (12, 2)];
 
 /// What a trace must say, because nearly every view shows it.
 const NEEDS: &[Lack] =
@@ -31,17 +30,18 @@ struct Sources<'a> {
     details: &'a Details,
     tables: &'a Tables,
     /// `None` if the trace has no events.
-    advices: Option<SiteAdvices>,
+    advices: Option<Advised>,
 }
 
 /// Reads the trace of a process five times and returns the page.
 pub(crate) fn page(processes: &Processes, process: &Process, places: &cli::Places) -> Result<String> {
     let reader = &mut processes.reader(process)?;
     lacking::require(reader, "report", NEEDS)?;
+    // First, because what is known about each site takes much memory, of which little remains.
+    let has_events = reader.summary().events > 0;
+    let advices = has_events.then(|| advise::advise(reader, places)).transpose()?.map(Advised::new);
     let details = &profile::details(processes, process, reader, places, 3)?;
     let mut timed = profile::timed(reader, details)?;
-    let has_events = details.overview.summary.events > 0;
-    let advices = has_events.then(|| advise::advise(reader, places)).transpose()?;
     let frame = document::Document::new(&details.overview.command_line);
     let room = LIMIT.saturating_sub(frame.length());
     let json = fitting(&Sources { details, tables: reader.tables(), advices }, &mut timed, room)?;
@@ -50,20 +50,20 @@ pub(crate) fn page(processes: &Processes, process: &Process, places: &cli::Place
 
 /// Returns the data of a page in at most `room` bytes: if necessary with shorter names, or with fewer spans of time.
 fn fitting(sources: &Sources<'_>, timed: &mut Timed, room: usize) -> Result<String> {
-    let mut lengths = LENGTHS.into_iter();
-    let mut length = lengths.next().unwrap_or_default();
+    let mut levels = LEVELS.into_iter();
+    let mut level = levels.next().unwrap_or_default();
     loop {
-        let page = Page::new(sources, timed, length);
+        let page = Page::new(sources, timed, level);
         let json = document::escaped(&serde_json::to_string(&page)?);
         if json.len() <= room {
             return Ok(json);
         }
         // Names are shortened while they are what takes most; times are more useful than the ends of names.
-        let shorter = if page.bytes_of_texts() > room / 3 { lengths.next() } else { None };
+        let shorter = if page.bytes_of_texts() > room / 3 { levels.next() } else { None };
         match shorter {
-            Some(shorter) => length = shorter,
+            Some(shorter) => level = shorter,
             None if timed.halve() => {}
-            None => length = lengths.next().context("the trace has too many names and threads for a page")?,
+            None => level = levels.next().context("the trace has too many names and threads for a page")?,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-use crate::{report::about::shortened, symbols::Function};
+use crate::symbols::Function;
 
 /// The texts that a page refers to by number, and the functions made from them.
 pub(super) struct Texts {
@@ -32,13 +32,16 @@ impl Texts {
     }
 
     fn text(&mut self, text: &str) -> u32 {
-        let short = shortened(text, self.length);
+        if let Some(&known) = self.numbers.get(text) {
+            return known;
+        }
+        let number = self.texts.len() as u32;
+        let short = middle_out(text, self.length);
         self.shortened |= short.len() != text.len();
-        let fresh = self.texts.len() as u32;
-        *self.numbers.entry(short).or_insert_with_key(|text| {
-            self.texts.push(text.clone());
-            fresh
-        })
+        self.texts.push(short);
+        // Names that differ stay different, even if they are the same when shortened.
+        self.numbers.insert(text.to_owned(), number);
+        number
     }
 
     /// Returns the number of a function.
@@ -49,5 +52,30 @@ impl Texts {
             self.functions.push(function);
             fresh
         })
+    }
+}
+
+/// Shortens a text to at most `most` characters and three dots, at the expense of its middle.
+fn middle_out(text: &str, most: usize) -> String {
+    let length = text.chars().count();
+    if length <= most {
+        return text.to_owned();
+    }
+    let end = most / 3;
+    let begin = text.chars().take(most - end);
+    begin.chain("...".chars()).chain(text.chars().skip(length - end)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_differ_stay_different() {
+        let mut texts = Texts::new(6);
+        let numbers = ["abcdef", "abcd1efgh", "abcd2efgh", "abcdef"].map(|text| texts.text(text));
+        assert_eq!(numbers, [0, 1, 2, 0]);
+        assert_eq!(texts.texts, ["abcdef", "abcd...gh", "abcd...gh"]);
+        assert!(texts.shortened);
     }
 }
