@@ -37,7 +37,7 @@ impl Texts {
         }
         let number = self.texts.len() as u32;
         let short = middle_out(text, self.length);
-        self.shortened |= short.len() != text.len();
+        self.shortened |= short != text;
         self.texts.push(short);
         // Names that differ stay different, even if they are the same when shortened.
         self.numbers.insert(text.to_owned(), number);
