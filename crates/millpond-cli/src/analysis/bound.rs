@@ -82,6 +82,12 @@ impl Bound {
             );
             return Some(Doubt { text, replay_is_sound: true });
         }
+        if self.allocation.median <= 0.0 {
+            let text = format!(
+                "in half of the rounds or more, the replay took no longer with {baseline} than without an allocator"
+            );
+            return Some(Doubt { text, replay_is_sound: false });
+        }
         if self.recording.most > recorded * MOST_RECORDING {
             let text = format!(
                 "of the {} that {program} took while it was recorded, recording took {}. `millpond try --runs 5` runs \
@@ -208,6 +214,16 @@ mod tests {
         assert!(
             doubt.starts_with("the replay with glibc takes 168 ms, and jq took about 9.90 ms in all."),
             "{doubt}"
+        );
+    }
+
+    #[test]
+    fn replay_without_measurable_cost_gives_no_share() {
+        let summary = Summary { events: 1000, cpu_ns: 1_020_000, ..Summary::default() };
+        let doubt = bound(&summary, &comparison(0.0, 0, 0)).doubt.unwrap();
+        assert!(
+            !doubt.replay_is_sound && doubt.text.contains("no longer with glibc than without"),
+            "{doubt:?}"
         );
     }
 
