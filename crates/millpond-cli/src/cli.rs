@@ -4,9 +4,11 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+mod check;
+mod diff;
 mod filter;
 
-pub(crate) use self::filter::Filter;
+pub(crate) use self::{check::Check, diff::Diff, filter::Filter};
 use crate::{
     export::{Format, Measure},
     import, record,
@@ -28,7 +30,7 @@ pub(crate) struct Arguments {
 const EXIT_CODES: &str = "\
 Exit codes: `record` and `try` exit as the program does (with 128 + N if signal N ended it), or with 127 if it was not \
 found, 126 if it cannot be run, and 125 if millpond itself failed. The other commands exit with 0, or with \
-125 if they failed.\n\n\
+125 if they failed, except `check`.\n\n\
 Progress is not shown if the variable MILLPOND_NO_PROGRESS is set.";
 
 /// Shown below the help of what names functions.
@@ -150,6 +152,12 @@ pub(crate) enum Command {
     /// functions: `millpond anonymize` removes them from a trace.
     #[command(after_help = REPORT)]
     Report(Report),
+    /// Compare recordings: which call sites allocate more or less than before.
+    #[command(after_help = diff::EXAMPLES)]
+    Diff(Diff),
+    /// Check recordings against a budget of allocations, bytes, peak and growth, for continuous integration.
+    #[command(after_help = check::EXAMPLES)]
+    Check(Check),
     /// Remove the names from a trace, so that it can be given away.
     ///
     /// Paths, arguments, names of threads and marks, and the names and build ids of modules are replaced by hashes with a

@@ -1,8 +1,10 @@
 //! Exit codes: those of the program that is run are passed on; the program's own are those of `env`, `timeout` and
-//! `nice`.
+//! `nice`, except that `check` has those of programs that compare, such as `diff`: 1 for a difference, 2 for trouble.
 
 use std::{fmt, process::ExitCode};
 
+/// A check could not be made, or its arguments are invalid.
+const NOT_CHECKED: u8 = 2;
 /// This program failed, or its arguments are invalid.
 const FAILED: u8 = 125;
 /// The program to run was found but cannot be run.
@@ -28,6 +30,18 @@ impl fmt::Display for CannotRun {
 
 impl std::error::Error for CannotRun {}
 
+/// The reason why a check could not be made.
+#[derive(Debug)]
+pub(crate) struct BadInput(pub(crate) anyhow::Error);
+
+impl fmt::Display for BadInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl std::error::Error for BadInput {}
+
 /// The exit code if a program ran but could not be recorded.
 pub(crate) fn failed() -> ExitCode {
     ExitCode::from(FAILED)
@@ -35,6 +49,9 @@ pub(crate) fn failed() -> ExitCode {
 
 /// Returns the exit code for an error.
 pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.is::<BadInput>() {
+        return ExitCode::from(NOT_CHECKED);
+    }
     ExitCode::from(match error.downcast_ref() {
         Some(CannotRun::NotFound(_)) => NOT_FOUND,
         Some(CannotRun::Refused(_)) => CANNOT_RUN,
@@ -46,5 +63,10 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     // An error while printing is ignored, because there is nowhere to report it.
     let _ = error.print();
-    if error.use_stderr() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
+    let is_check = std::env::args_os().nth(1).is_some_and(|command| command == "check");
+    match error.use_stderr() {
+        true if is_check => ExitCode::from(NOT_CHECKED),
+        true => ExitCode::from(FAILED),
+        false => ExitCode::SUCCESS,
+    }
 }

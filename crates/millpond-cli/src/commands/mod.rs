@@ -2,6 +2,8 @@
 
 mod advise;
 mod anonymize;
+mod check;
+mod diff;
 mod example;
 mod export;
 mod import;
@@ -35,6 +37,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Some(Command::Export(arguments)) => export::run(arguments),
         Some(Command::Import(arguments)) => import::run(arguments),
         Some(Command::Report(arguments)) => report::run(arguments),
+        Some(Command::Diff(arguments)) => diff::run(arguments),
+        Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Anonymize(arguments)) => anonymize::run(arguments),
         Some(Command::Try(arguments)) => r#try::run(arguments),
         None => example::run(),

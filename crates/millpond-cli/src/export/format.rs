@@ -71,7 +71,7 @@ impl Measure {
     }
 
     /// Returns the figure of a stack.
-    pub(super) fn of(self, totals: &Totals) -> u64 {
+    pub(crate) fn of(self, totals: &Totals) -> u64 {
         match self {
             Self::Bytes => totals.bytes,
             Self::Calls => totals.calls,

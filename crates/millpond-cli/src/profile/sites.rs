@@ -67,6 +67,13 @@ pub(crate) fn sites(used: &[Stack], stacks: &Stacks, names: &Names) -> Sites {
     Sites { list: groups.iter().map(|group| search.site(group)).collect(), of_stack }
 }
 
+/// Returns the numbers of the functions that allocate for others, by their names or by how much they allocate.
+pub(crate) fn skipped(used: &[Stack], stacks: &Stacks, names: &Names) -> Vec<u32> {
+    let mut search = Search::new(used, stacks, names);
+    search.find_wrappers();
+    (0..).zip(search.skipped).filter(|(_, is_skipped)| *is_skipped).map(|(function, _)| function).collect()
+}
+
 /// Returns how often a stack asked for memory.
 fn calls(stack: &Stack) -> u64 {
     stack.allocations + stack.resizes

@@ -1,6 +1,8 @@
 //! The use of memory by some of a program's allocations.
 
-use millpond_trace::analysis::{LIFETIMES_NS, Site as Stack};
+use std::fmt;
+
+use millpond_trace::analysis::{CHECKPOINTS, LIFETIMES_NS, Site as Stack, Totals};
 
 /// A block is short-lived if it lives for less than this share of the recording.
 const SHORT: f64 = 0.01;
@@ -30,6 +32,8 @@ pub(crate) struct Usage {
     pub(crate) remote_frees: u64,
     /// Number of freed blocks by lifetime: class `n` is below 2⁸⁺ⁿ nanoseconds.
     lifetimes: [u64; LIFETIMES_NS],
+    /// Bytes live after one, two and three quarters of the recording.
+    checkpoints: [u64; CHECKPOINTS],
 }
 
 /// How long most blocks live, as far as they were recorded.
@@ -44,6 +48,17 @@ pub(crate) enum Lifetime {
     Long,
     /// Half of them are live at the end of the recording.
     Kept,
+}
+
+impl fmt::Display for Lifetime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Temporary => "temporary",
+            Self::Short => "short",
+            Self::Long => "long",
+            Self::Kept => "kept",
+        })
+    }
 }
 
 impl Usage {
@@ -61,6 +76,30 @@ impl Usage {
         for (sum, &count) in self.lifetimes.iter_mut().zip(&stack.lifetimes_ns) {
             *sum += u64::from(count);
         }
+        for (sum, bytes) in self.checkpoints.iter_mut().zip(stack.checkpoints) {
+            *sum = sum.saturating_add(bytes as u64);
+        }
+    }
+
+    /// Returns the sums that call stacks have.
+    pub(crate) fn totals(&self) -> Totals {
+        Totals {
+            calls: self.allocations,
+            bytes: self.bytes,
+            live_blocks: self.live_blocks,
+            live_bytes: self.live_bytes,
+            peak_blocks: self.peak_blocks,
+            peak_bytes: self.peak_bytes,
+            temporaries: self.temporaries,
+        }
+    }
+
+    /// Returns by how many bytes the live blocks grew over the second half of the recording, if they were still growing at
+    /// its end: more than after each quarter, each of which has at least as much as the one before.
+    pub(crate) fn growth(&self) -> Option<u64> {
+        let [_, half, late] = self.checkpoints;
+        let is_growing = self.checkpoints.is_sorted() && late < self.live_bytes;
+        is_growing.then(|| self.live_bytes - half)
     }
 
     /// Adds what other stacks did.
@@ -76,6 +115,9 @@ impl Usage {
         self.remote_frees += other.remote_frees;
         for (sum, count) in self.lifetimes.iter_mut().zip(other.lifetimes) {
             *sum += count;
+        }
+        for (sum, bytes) in self.checkpoints.iter_mut().zip(other.checkpoints) {
+            *sum = sum.saturating_add(bytes);
         }
     }
 

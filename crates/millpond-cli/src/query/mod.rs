@@ -1,12 +1,16 @@
 //! Selection of blocks by the command line: the trace is narrowed to them before anything else reads it.
 
 mod range;
+mod read;
 
 use anyhow::{Result, bail, ensure};
 use millpond_trace::{Filter, Lack, Lifetimes, Reader, Summary, Thread};
 use regex::Regex;
 
-pub(crate) use self::range::{Lifetime, Range, parse_lifetime, parse_sizes, parse_times};
+pub(crate) use self::{
+    range::{Lifetime, Range, parse_lifetime, parse_sizes, parse_times},
+    read::{Found, Query},
+};
 use crate::{
     cli, lacking,
     symbols::{self, Names},

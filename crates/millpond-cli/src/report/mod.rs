@@ -4,6 +4,12 @@ mod about;
 mod advice_json;
 mod advice_text;
 mod anonymized;
+mod check_json;
+mod check_junit;
+mod check_text;
+mod diff_folded;
+mod diff_json;
+mod diff_text;
 mod frames;
 mod help;
 mod json;
@@ -17,6 +23,12 @@ pub(crate) use self::{
     advice_json::advice as advice_json,
     advice_text::advice as advice_text,
     anonymized::text as anonymized_text,
+    check_json::{check as check_json, sarif as check_sarif},
+    check_junit::junit as check_junit,
+    check_text::{budget, markdown as check_markdown, text as check_text},
+    diff_folded::folded as diff_folded,
+    diff_json::diff as diff_json,
+    diff_text::diff as diff_text,
     help::{AFTER_BUNDLED, BEFORE_BUNDLED},
     json::{Trace, VERSION, analysis as json, trace as trace_json, verified as verified_json},
     overview_json::overview as overview_json,

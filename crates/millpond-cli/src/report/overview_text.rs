@@ -7,7 +7,7 @@ use super::{
     frames, table,
 };
 use crate::{
-    profile::{Heap, Lifetime, Overview, Phase, Site, SizeUse, ThreadUse, Usage},
+    profile::{Heap, Overview, Phase, Site, SizeUse, ThreadUse, Usage},
     trace::{self, Process},
     units::{self, bytes, count, counted, percent},
 };
@@ -191,7 +191,7 @@ fn calls(usage: &Usage, summary: &Summary) -> String {
         return format!("{allocations}, {left} left {when}");
     }
     let temporary = percent(usage.temporaries as f64 / usage.blocks() as f64);
-    format!("{allocations}, {temporary} temporary, {left} left {when}: {}", word(lifetime))
+    format!("{allocations}, {temporary} temporary, {left} left {when}: {}", lifetime)
 }
 
 fn phase(phase: &Phase) -> Vec<String> {
@@ -205,13 +205,4 @@ fn phase(phase: &Phase) -> Vec<String> {
         bytes(phase.peak_bytes as f64),
         bytes(phase.live_bytes as f64),
     ]
-}
-
-fn word(lifetime: Lifetime) -> &'static str {
-    match lifetime {
-        Lifetime::Temporary => "temporary",
-        Lifetime::Short => "short",
-        Lifetime::Long => "long",
-        Lifetime::Kept => "kept",
-    }
 }

@@ -40,6 +40,10 @@ fn fields_and_documentation_agree() {
         fields(&serde_json::from_str(&stdout(output)).unwrap(), &mut names);
     };
     note("show", &["--size", "10"]);
+    note("diff", &[trace.to_str().unwrap()]);
+    let budget = folder.path().join("budget.toml");
+    std::fs::write(&budget, "version = 1\n[total]\nbytes = 10\n").unwrap();
+    note("check", &["--budget", budget.to_str().unwrap()]);
     write_trace(&trace, fill_sites);
     note("advise", &["--top", "8", "--rounds", "1", "--second", trace.to_str().unwrap()]);
     let trace = every_table(folder.path());

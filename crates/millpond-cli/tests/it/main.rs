@@ -3,6 +3,8 @@
 mod advice;
 mod anonymize;
 mod archive;
+mod check;
+mod diff;
 mod export;
 mod gains;
 mod import;
