@@ -1,9 +1,9 @@
 //! `cargo xtask counts`: the exact number of instructions on the library's hot paths, compared with a baseline.
 //!
-//! The probe `crates/millpond/examples/counts.rs` calls one operation a given number of times, and callgrind collects
-//! what is executed between the operation's entry and its return. It runs with N calls and with 2 N: the difference,
-//! divided by N, is the cost of one call when everything is warm. Counts depend on the compiler, so they are compared
-//! only if it is the one that the baseline names.
+//! The probes `crates/millpond/examples/counts.rs` and `crates/millpond-malloc/examples/malloc_counts.rs` call one
+//! operation a given number of times, and callgrind collects what is executed between the operation's entry and its
+//! return. They run with N calls and with 2 N: the difference, divided by N, is the cost of one call when everything is
+//! warm. Counts depend on the compiler, so they are compared only if it is the one that the baseline names.
 
 mod baseline;
 mod probe;

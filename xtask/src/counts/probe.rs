@@ -18,24 +18,25 @@ pub(super) fn compiler() -> Result<String, String> {
     Ok(format!("{version} for {host}"))
 }
 
-/// A program whose operations are counted: an example `counts` of a crate, with a value of `MILLPOND_MALLOC`, which is
-/// also put before the names of its operations.
+/// A program whose operations are counted: an example of a crate, with a value of `MILLPOND_MALLOC`, which is also put
+/// before the names of its operations.
 struct Probe {
     package: &'static str,
+    example: &'static str,
     mode: Option<&'static str>,
 }
 
 const PROBES: [Probe; 3] = [
-    Probe { package: "millpond", mode: None },
-    Probe { package: "millpond-malloc", mode: Some("checked") },
-    Probe { package: "millpond-malloc", mode: Some("fast") },
+    Probe { package: "millpond", example: "counts", mode: None },
+    Probe { package: "millpond-malloc", example: "malloc_counts", mode: Some("checked") },
+    Probe { package: "millpond-malloc", example: "malloc_counts", mode: Some("fast") },
 ];
 
 /// Returns the instructions per call of every operation of the probes.
 pub(super) fn measure(root: &Path) -> Result<Counts, String> {
     let mut counts = Counts::new();
     for probe in &PROBES {
-        let program = build(root, probe.package)?;
+        let program = build(root, probe)?;
         for operation in stdout(&mut Command::new(&program))?.lines() {
             let name = probe.mode.map_or(operation.to_owned(), |mode| format!("{mode}_{operation}"));
             counts.insert(name, probe.per_call(&program, operation)?);
@@ -44,11 +45,11 @@ pub(super) fn measure(root: &Path) -> Result<Counts, String> {
     Ok(counts)
 }
 
-fn build(root: &Path, package: &str) -> Result<PathBuf, String> {
+fn build(root: &Path, probe: &Probe) -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
     let mut build = Command::new(cargo);
     build
-        .args(["build", "--quiet", "--release", "--package", package, "--example", "counts"])
+        .args(["build", "--quiet", "--release", "--package", probe.package, "--example", probe.example])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(root)
         // Flags of the caller, for example a sanitizer, would change the code that is counted.
@@ -58,7 +59,7 @@ fn build(root: &Path, package: &str) -> Result<PathBuf, String> {
         messages.lines().find_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next());
     executable
         .map(PathBuf::from)
-        .ok_or_else(|| format!("cargo did not print the path of the probe of {package}"))
+        .ok_or_else(|| format!("cargo did not print the path of the probe {}", probe.example))
 }
 
 impl Probe {

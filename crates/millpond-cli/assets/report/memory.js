@@ -22,7 +22,7 @@ function memoryView() {
     const [usable, pages] = data.memory[span] ?? [null, null];
     const sample = sampleNear((span + 0.5) * data.span_ns);
     const [, resident, anonymous] = sample ?? [null, null, null];
-    const missing = "Not recorded: the trace has no addresses and usable sizes of blocks.";
+    const missing = "Not recorded: only recordings by millpond record --addresses have addresses and usable sizes of blocks.";
     const unsampled = "Not recorded: the recording has no samples of resident memory.";
     const steps = [
       ["requested", asked, "What the program asked for and had not freed.", ""],

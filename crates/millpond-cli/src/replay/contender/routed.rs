@@ -137,7 +137,7 @@ impl Alone {
         match self {
             Self::Pool(pool) => pool.allocate(request),
             Self::Arena(arena) => arena.allocate(request),
-            Self::Reuse(reuse) => reuse.allocate(request.size()),
+            Self::Reuse(reuse) => reuse.allocate(request, otherwise),
             Self::Capacity(bytes) => otherwise(request.at_least(*bytes)),
         }
     }
@@ -263,9 +263,12 @@ pub(crate) struct Reuse([Cell<Buffer>; BUFFERS]);
 
 impl Reuse {
     #[inline(always)]
-    fn allocate(&self, size: usize) -> *mut u8 {
-        let Some(vacant) = self.0.iter().find(|buffer| !buffer.get().is_used) else {
-            return Malloc.allocate(Request::of_size(size as u64));
+    fn allocate(&self, request: Request, otherwise: impl Fn(Request) -> *mut u8) -> *mut u8 {
+        let size = request.size();
+        let vacant = self.0.iter().find(|buffer| !buffer.get().is_used);
+        // Buffers are aligned as blocks of `malloc` are.
+        let Some(vacant) = vacant.filter(|_| request.align() <= align_of::<libc::max_align_t>()) else {
+            return otherwise(request);
         };
         let mut buffer = vacant.get();
         if buffer.room < size.max(1) {
