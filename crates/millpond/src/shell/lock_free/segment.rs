@@ -222,6 +222,11 @@ impl Segment {
         self.here.load(Ordering::Acquire)
     }
 
+    /// Returns whether blocks and links are in one chunk, so that the blocks stay as long as the links.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
     /// Returns whether the blocks may be returned to the parent.
     pub(super) fn may_go(&self) -> bool {
         !self.is_whole && self.here() != 0

@@ -182,7 +182,10 @@ impl<T: Orderings> Segments<T> {
     /// Publishes the next segment; returns `false` if other threads were faster or there are too many.
     pub(super) fn publish(&self, segment: NonNull<Segment>) -> bool {
         let index = self.count();
-        let published = index < self.max_segments() && self.table[index].try_set(segment);
+        // Threads may create the first segment at the same time. Its blocks can never go, so that of one thread suffices.
+        // SAFETY: the segment is complete, and nothing else refers to it.
+        let is_next = index == 0 || !unsafe { segment.as_ref() }.is_whole();
+        let published = is_next && index < self.max_segments() && self.table[index].try_set(segment);
         if published {
             self.published.fetch_max(index + 1, Ordering::Relaxed);
             if index == 0 {
