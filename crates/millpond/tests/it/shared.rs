@@ -5,7 +5,7 @@ use std::{
     mem::MaybeUninit,
     ptr::NonNull,
     sync::{
-        Arc,
+        Arc, Barrier,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -80,6 +80,27 @@ fn lock_free_pool_is_trimmed_under_stress() {
     // Everything is still there.
     pages.trim();
     assert_eq!((pages.stats().live, pages.stats().free), (0, 64));
+}
+
+/// Each thread finds the pool empty and requests the first chunk.
+#[test]
+fn first_chunk_that_threads_create_at_once_is_one() {
+    for _ in 0..300 {
+        let pool = LockFree::<Fixed<64>, _>::new_in(Heap).with_capacity(1);
+        let start = Barrier::new(4);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    start.wait();
+                    let block = pool.allocate(LAYOUT).expect("the heap has room");
+                    // SAFETY: the block is live, and has this layout.
+                    unsafe { pool.deallocate(block.cast(), LAYOUT) };
+                });
+            }
+        });
+        pool.trim();
+        assert_eq!((pool.stats().live, pool.stats().free), (0, 64));
+    }
 }
 
 /// There are enough blocks for all threads; at times the trimming thread holds them.
