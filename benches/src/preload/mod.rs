@@ -2,7 +2,8 @@
 //!
 //! Contenders are Millpond's malloc in both modes and the peers that are installed (Debian: libmimalloc2.0, libjemalloc2,
 //! libtcmalloc-minimal4), glibc being the baseline. `MALLOC_PEERS=NAME=LIBRARY,…` adds others. A sample is the CPU time
-//! of the process, user and system, and its peak resident memory.
+//! of the process, user and system, and its peak resident memory. (Linux counts what this process had when it started the
+//! other, so less than that, a few MiB, is not seen.)
 
 mod library;
 mod programs;
