@@ -2,8 +2,7 @@
 //!
 //! Contenders are Millpond's malloc in both modes and the peers that are installed (Debian: libmimalloc2.0, libjemalloc2,
 //! libtcmalloc-minimal4), glibc being the baseline. `MALLOC_PEERS=NAME=LIBRARY,…` adds others. A sample is the CPU time
-//! of the process, user and system, and its peak resident memory. (Linux counts what this process had when it started the
-//! other, so less than that, a few MiB, is not seen.)
+//! of the process, user and system, and its peak resident memory.
 
 mod library;
 mod programs;
@@ -13,7 +12,7 @@ use std::path::Path;
 
 use self::{
     library::{Library, libraries},
-    run::{Command, sample},
+    run::{Command, compile, sample},
 };
 use crate::report::{Case, Measure, Mix};
 
@@ -33,14 +32,7 @@ fn programs() -> Vec<Case> {
 
 fn loops() -> Vec<Case> {
     measure(|folder| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("cpp/loops.c");
-        let loops = folder.join("loops");
-        let mut compile = std::process::Command::new("cc");
-        compile.args(["-O2", "-fno-builtin", "-pthread", "-o"]).arg(&loops).arg(source);
-        if !compile.status().is_ok_and(|status| status.success()) {
-            eprintln!("skipped: the loops, which could not be compiled");
-            return Vec::new();
-        }
+        let Some(loops) = compile("loops", folder) else { return Vec::new() };
         let names =
             std::process::Command::new(&loops).output().map(|output| output.stdout).unwrap_or_default();
         let names = String::from_utf8_lossy(&names).into_owned();
@@ -60,16 +52,17 @@ fn measure(commands: impl FnOnce(&Path) -> Vec<Command>) -> Vec<Case> {
         return Vec::new();
     }
     let libraries = libraries();
-    let cases = commands(&folder).into_iter().map(|command| case(&command, &libraries)).collect();
+    let cases = compile("peak", &folder)
+        .map(|peak| commands(&folder).into_iter().map(|command| case(&peak, &command, &libraries)).collect());
     // A folder that stays costs nothing but room.
     let _ = std::fs::remove_dir_all(&folder);
-    cases
+    cases.unwrap_or_default()
 }
 
-fn case(command: &Command, libraries: &[Library]) -> Case {
+fn case(peak: &Path, command: &Command, libraries: &[Library]) -> Case {
+    eprintln!("{}", command.title);
     let mut case = Case::new(command.title.clone(), MEASURES);
     case.name_rows(libraries.iter().map(|library| library.name.clone()));
-    case.take_turns(ROUNDS, |row| sample(command, &libraries[row]).unwrap_or([f64::NAN; 2]));
-    print!("{}", case.table());
+    case.take_turns(ROUNDS, |row| sample(peak, command, &libraries[row]).unwrap_or([f64::NAN; 2]));
     case
 }

@@ -1,6 +1,9 @@
 //! Runs a command under an allocator and measures its process.
 
-use std::{os::unix::process::ExitStatusExt as _, process::Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::Command as Process,
+};
 
 use super::library::Library;
 
@@ -16,30 +19,33 @@ impl Command {
     }
 }
 
+/// Compiles a program of `cpp/` into a folder; `None`, with a message, if that fails.
+pub fn compile(name: &str, folder: &Path) -> Option<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("cpp").join(name).with_extension("c");
+    let program = folder.join(name);
+    let mut compile = Process::new("cc");
+    compile.args(["-O2", "-fno-builtin", "-pthread", "-o"]).arg(&program).arg(source);
+    let is_compiled = compile.status().is_ok_and(|status| status.success());
+    if !is_compiled {
+        eprintln!("skipped: {name}.c could not be compiled");
+    }
+    is_compiled.then_some(program)
+}
+
 /// Returns the CPU time of a run, in milliseconds, and its peak resident memory, in KiB; `None`, with a message, if it
-/// failed.
-pub fn sample(command: &Command, library: &Library) -> Option<[f64; 2]> {
-    let mut process = std::process::Command::new(&command.words[0]);
-    process
-        .args(&command.words[1..])
-        .env("PYTHONMALLOC", "malloc")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    if let Some(path) = &library.path {
-        process.env("LD_PRELOAD", path).env("MILLPOND_MALLOC", library.mode);
+/// failed. `peak` is the compiled `cpp/peak.c`.
+pub fn sample(peak: &Path, command: &Command, library: &Library) -> Option<[f64; 2]> {
+    let preloaded = library.path.as_deref().unwrap_or(Path::new("-"));
+    let mut process = Process::new(peak);
+    process.arg(preloaded).args(&command.words);
+    process.env("PYTHONMALLOC", "malloc").env("MILLPOND_MALLOC", library.mode);
+    let output = process.output().ok().filter(|output| output.status.success());
+    let figures =
+        output.as_ref().and_then(|output| std::str::from_utf8(&output.stdout).ok()?.trim().split_once(' '));
+    let parsed =
+        figures.and_then(|(time, memory)| Some([time.parse::<f64>().ok()? / 1e3, memory.parse().ok()?]));
+    if parsed.is_none() {
+        eprintln!("{} under {} failed", command.title, library.name);
     }
-    let child = process.spawn().inspect_err(|error| eprintln!("{}: {error}", command.title)).ok()?;
-    let mut status = 0;
-    // SAFETY: the structure consists of integers.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: the child is this process's, and is waited for once; both places are valid.
-    let ended = unsafe { libc::wait4(child.id() as libc::pid_t, &raw mut status, 0, &raw mut usage) };
-    let status = std::process::ExitStatus::from_raw(status);
-    if ended < 0 || !status.success() {
-        eprintln!("{} under {}: {status}", command.title, library.name);
-        return None;
-    }
-    let milliseconds = |time: libc::timeval| time.tv_sec as f64 * 1e3 + time.tv_usec as f64 / 1e3;
-    Some([milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime), usage.ru_maxrss as f64])
+    parsed
 }

@@ -441,9 +441,10 @@ impl<P: SizeClasses, A: Allocator, C: CacheConfig> Cached<P, A, C> {
     /// chunks).
     ///
     /// Blocks cached by the current thread count as free, and so do those left behind by ended threads whose index is
-    /// unused. Blocks cached by other threads count as live for now; these threads are asked to give them back, and do
-    /// so when they next visit the depot. Live blocks stay where they are, so this may be called at any time. It
-    /// happens automatically, once per request, before a request is refused because the parent has no more memory.
+    /// unused. (A thread returns its index in its last destructors; [`std::thread::scope`] does not wait for these.)
+    /// Blocks cached by other threads count as live for now; these threads are asked to give them back, and do so when
+    /// they next visit the depot. Live blocks stay where they are, so this may be called at any time. It happens
+    /// automatically, once per request, before a request is refused because the parent has no more memory.
     ///
     /// Through [`Reclaim::trim`], which has exclusive access to the pool, blocks cached by any thread count as free.
     pub fn trim(&self) -> usize {
