@@ -123,8 +123,11 @@ pub(crate) fn hold() -> bool {
         return false;
     }
     let quiet = Quiet::begin();
+    if !quiet.may_call() {
+        return false;
+    }
     let limit = sys::limit(libc::RLIMIT_NOFILE as usize);
-    if !quiet.may_call() || limit < LEAST {
+    if limit < LEAST {
         return false;
     }
     let least = limit.min(HIGHEST) as usize - 8;

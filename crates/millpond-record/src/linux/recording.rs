@@ -98,7 +98,7 @@ unsafe fn set_up(calls: bool) -> u32 {
     real::prepare();
     usable::prepare(control);
     #[cfg(target_arch = "x86_64")]
-    super::stacks::prepare(control);
+    super::stacks::prepare(control, calls);
     PROCESS.store(process, Release);
     YES
 }

@@ -31,8 +31,7 @@ const PATIENCE: u32 = 1 << 26;
 
 /// Maps the file. If that fails, recording stops when this process would need a unit.
 pub(crate) fn map(control: &Control, calls: bool) {
-    let space = if calls { sys::limit(libc::RLIMIT_AS as usize) } else { u64::MAX };
-    let bytes = match space {
+    let bytes = match sys::limit_of_addresses(calls) {
         u64::MAX => MOST,
         limited => limited / SHARE,
     };

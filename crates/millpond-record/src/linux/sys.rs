@@ -257,6 +257,12 @@ pub(crate) fn limit(resource: usize) -> u64 {
     }
 }
 
+/// Returns the limit of the address space; `u64::MAX`: none, or not known, because that takes a system call and `calls` is
+/// false.
+pub(crate) fn limit_of_addresses(calls: bool) -> u64 {
+    if calls { limit(libc::RLIMIT_AS as usize) } else { u64::MAX }
+}
+
 /// Reads the target of a symbolic link, as far as it fits; returns the number of bytes, 0 on failure.
 pub(crate) fn read_link(path: &Path, to: &mut [u8]) -> usize {
     let (path, place) = (path.as_ptr() as usize, to.as_mut_ptr() as usize);

@@ -24,9 +24,10 @@ static USED_SPARES: AtomicUsize = AtomicUsize::new(0);
 /// Number of them: address space, not memory.
 const MOST_SPARES: usize = 16;
 
-/// Makes stacks be walked from now on, if there is memory.
-pub(super) fn prepare() {
-    if sys::limit(libc::RLIMIT_AS as usize) == u64::MAX {
+/// Makes stacks be walked from now on, if there is memory. Makes no system calls if `calls` is false, except those that map
+/// memory.
+pub(super) fn prepare(calls: bool) {
+    if sys::limit_of_addresses(calls) == u64::MAX {
         SPARES.store(sys::forgetful::<[Walker; MOST_SPARES]>().unwrap_or(null_mut()).cast(), Relaxed);
     }
     ALL.store(sys::forgetful().unwrap_or(null_mut()), Release);

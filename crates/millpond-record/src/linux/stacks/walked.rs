@@ -29,8 +29,9 @@ static OFTEN: AtomicU8 = AtomicU8::new(u8::MAX);
 /// Whether frees have stacks.
 static OF_FREES: AtomicU32 = AtomicU32::new(0);
 
-/// Reads the options. Called once, before anything is logged.
-pub(crate) fn prepare(control: &Control) {
+/// Reads the options. Called once, before anything is logged. Makes no system calls if `calls` is false, except those that
+/// map memory.
+pub(crate) fn prepare(control: &Control, calls: bool) {
     let frames = control.frames.load(Relaxed);
     if frames == 0 {
         return;
@@ -47,7 +48,7 @@ pub(crate) fn prepare(control: &Control) {
     }
     FRAMES.store(frames, Relaxed);
     OF_FREES.store(control.free_stacks.load(Relaxed), Relaxed);
-    memory::prepare();
+    memory::prepare(calls);
 }
 
 /// Returns what is logged as the caller of an allocation.
