@@ -76,22 +76,27 @@ unsafe fn set_up(calls: bool) -> u32 {
     inherit::remember();
     let page = size_of::<Control>();
     let Ok(control) = inherit::map(Held::Control, &Path::control(), page, page, calls) else { return NO };
-    let Ok(process) = sys::forgetful::<Process>() else { return NO };
     // SAFETY: `millpond` creates the control file with the length of a page; all zeros are valid, and all fields are
     // atomic.
     let control: &'static Control = unsafe { &*control.cast() };
-    if control.magic.load(Relaxed) != MAGIC || !watch::prepare() {
+    if control.magic.load(Relaxed) != MAGIC {
         return NO;
     }
-    if inherit::is_counted() {
-        control.missing.fetch_sub(1, Relaxed);
-    }
+    let counted = u32::from(inherit::is_counted());
+    // Before unusual system calls.
     if calls && has_other_filters(control) {
+        control.missing.fetch_sub(counted, Relaxed);
         control.sandboxed.fetch_add(1, Relaxed);
         return NO;
     }
+    let Ok(process) = sys::forgetful::<Process>() else { return NO };
+    if !watch::prepare() {
+        return NO;
+    }
+    control.missing.fetch_sub(counted, Relaxed);
     control::join(control);
-    if if calls { !sys::has_clock() } else { inherit::is_without_clock() } {
+    let has_clock = if calls { sys::has_clock() } else { !inherit::is_without_clock() };
+    if !has_clock {
         clock::forbid(false);
     }
     reserve::map(control, calls);
