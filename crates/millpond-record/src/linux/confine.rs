@@ -164,11 +164,11 @@ pub unsafe extern "C" fn syscall(
             recording::give_up_the_clock();
             around(call, |answer| answer == 0)
         }
-        libc::SYS_setuid
-        | libc::SYS_setreuid
-        | libc::SYS_setresuid
-        | libc::SYS_chroot
-        | libc::SYS_pivot_root => {
+        libc::SYS_setuid | libc::SYS_setreuid | libc::SYS_setresuid => {
+            inherit::hold_for_user();
+            call()
+        }
+        libc::SYS_chroot | libc::SYS_pivot_root | libc::SYS_unshare => {
             inherit::hold();
             call()
         }
