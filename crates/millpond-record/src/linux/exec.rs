@@ -219,7 +219,8 @@ pub(crate) unsafe fn shell<T: Copy>(call: impl FnOnce() -> T, has_started: impl 
         let may_change = wanted && !SHELLS.swap(true, Acquire);
         let ours = if may_change { (*FOR_SHELLS.0.get()).with(given, &start) } else { given };
         path::set_environment(ours);
-        let is_loaded = is_complete(ours) || inherit::other_path().is_some();
+        let is_loaded =
+            inherit::other_path().map_or_else(|| is_complete(ours), |path| !path.as_bytes().is_empty());
         let child = if is_loaded { SOME_CHILD } else { LOST_CHILD };
         start.note(child, c"/bin/sh".as_ptr());
         let answer = call();
