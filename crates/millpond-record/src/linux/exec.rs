@@ -4,6 +4,7 @@
 use core::{
     cell::UnsafeCell,
     ffi::{CStr, c_char},
+    iter::once,
     ptr::null,
     sync::atomic::{AtomicBool, AtomicU32, Ordering::*},
 };
@@ -11,7 +12,7 @@ use core::{
 use millpond_trace::raw::{DIRECTORY, FILES, LOST_CHILD, SOME_CHILD};
 
 use super::{
-    inherit::{self, Entry},
+    inherit,
     notes::Start,
     path::{self, Path},
     real::{Text, Texts},
@@ -58,13 +59,13 @@ pub(crate) unsafe fn remember() {
 /// Space for an environment with the recorder's variables.
 pub(crate) struct Environment {
     entries: [*const c_char; MOST + 4],
-    files: Entry,
+    files: Path,
     preload: [u8; LONGEST],
 }
 
 impl Environment {
     pub(crate) const fn new() -> Self {
-        Self { entries: [null(); MOST + 4], files: Entry::new(), preload: [0; LONGEST] }
+        Self { entries: [null(); MOST + 4], files: Path::empty(), preload: [0; LONGEST] }
     }
 
     /// Returns the given environment for a program, with missing variables added. Those that say how the recorder is loaded
@@ -77,15 +78,14 @@ impl Environment {
         if KNOWN.load(Acquire) == 0 || !recording::is_joined() {
             return given;
         }
-        let files = inherit::is_needed().then(|| self.files.variable(start.process(), start.is_counted()));
+        self.files = match inherit::is_needed() {
+            true => inherit::entry(start.process(), start.is_counted()),
+            false => Path::empty(),
+        };
         // SAFETY: the caller guarantees a null-terminated array or null; the entries are not written any more.
         unsafe {
-            let ours = [DIRECTORY, PRELOAD].into_iter().zip(entries().map(|(_, entry)| entry.as_ptr()));
-            let mut wanted: [(&str, *const c_char); 3] =
-                [(FILES, files.unwrap_or(null())), ("", null()), ("", null())];
-            for (place, (name, entry)) in wanted.iter_mut().skip(1).zip(ours) {
-                *place = (name, entry);
-            }
+            let files = self.files.as_ptr();
+            let saved = entries().map(|(name, entry)| (name, entry.as_ptr()));
             let (mut count, mut changed) = (0, false);
             while !given.is_null() && !(*given.add(count)).is_null() {
                 let Some(place) = self.entries.get_mut(count).filter(|_| count < MOST) else { return given };
@@ -93,16 +93,12 @@ impl Environment {
                 count += 1;
             }
             let given_count = count;
-            for (name, entry) in wanted {
+            for (name, entry) in once((FILES, files)).chain(saved) {
                 let at = (0..given_count).find(|&at| path::is_named(*given.add(at), name));
-                let entry = match at {
-                    Some(at) if name == PRELOAD => self.loadable(*given.add(at)),
-                    None if name == PRELOAD => self.loadable(entry),
-                    Some(at) if name == DIRECTORY => *given.add(at),
-                    _ => entry,
-                };
-                let is_there = !entry.is_null() && *entry != 0;
-                if let Some(place) = self.entries.get_mut(at.unwrap_or(count)).filter(|_| is_there) {
+                let entry = at.filter(|_| name != FILES).map_or(entry, |at| *given.add(at));
+                let entry = if name == PRELOAD { self.loadable(entry) } else { entry };
+                let is_known = *entry != 0;
+                if let Some(place) = self.entries.get_mut(at.unwrap_or(count)).filter(|_| is_known) {
                     changed |= *place != entry;
                     *place = entry;
                     count += usize::from(at.is_none());
@@ -154,7 +150,7 @@ pub(crate) fn library() -> Option<Path> {
     // SAFETY: the entries are known.
     let entry = unsafe { entries() }.find(|(name, _)| *name == PRELOAD)?.1.to_bytes();
     let path = entry.get(PRELOAD.len() + 1..)?.split(|&byte| byte == b':').next()?;
-    let mut library = Path::fixed(c"");
+    let mut library = Path::empty();
     library.push(path);
     (!path.is_empty() && library.as_bytes() == path).then_some(library)
 }

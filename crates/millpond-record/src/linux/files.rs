@@ -40,9 +40,11 @@ pub(crate) fn anonymous_memory() -> u64 {
     resident.unwrap_or(0).saturating_sub(of_files.unwrap_or(0)) * page
 }
 
-/// Parses a decimal number.
-fn number(digits: &[u8]) -> u64 {
-    digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit.wrapping_sub(b'0')))
+/// Parses a decimal number; any result if it is none.
+pub(crate) fn number(digits: &[u8]) -> u64 {
+    let append =
+        |number: u64, digit: &u8| number.wrapping_mul(10).wrapping_add(digit.wrapping_sub(b'0').into());
+    digits.iter().fold(0, append)
 }
 
 /// Returns the number after a word in the first bytes of a text file such as `/proc/self/status`; `None` if there is
@@ -53,8 +55,7 @@ pub(crate) fn number_after(word: &[u8], file: &CStr) -> Option<u32> {
     let count = file.read(&mut bytes);
     let text = bytes.get(..count)?;
     let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(word))?;
-    let digits = line.iter().filter(|byte| byte.is_ascii_digit());
-    Some(digits.fold(0, |number: u32, &digit| number.wrapping_mul(10).wrapping_add((digit - b'0').into())))
+    Some(number(line.trim_ascii()) as u32)
 }
 
 #[cfg(test)]

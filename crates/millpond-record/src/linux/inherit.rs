@@ -3,7 +3,7 @@
 //! its environment, and maps the files, for which no other system call is made in a sandbox.
 
 use core::{
-    ffi::{CStr, c_char},
+    ffi::CStr,
     mem::{ManuallyDrop, MaybeUninit},
     sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::*},
 };
@@ -11,7 +11,7 @@ use core::{
 use millpond_trace::raw::{COUNTED, FILES, IN_SANDBOX, SANDBOX, WITHOUT_CLOCK};
 
 use super::{
-    clock, exec,
+    clock, exec, files,
     path::{self, Path},
     recording, sandbox,
     sys::{self, File, Quiet},
@@ -56,8 +56,7 @@ fn numbers() -> Option<[u32; 5]> {
             .map(|entry| CStr::from_ptr(entry).to_bytes().get(FILES.len() + 1..).unwrap_or_default())
     };
     for (number, digits) in numbers.iter_mut().zip(value.unwrap_or_default().split(|&byte| byte == b',')) {
-        let digit = |sum: u32, digit: &u8| sum.wrapping_mul(10).wrapping_add(digit.wrapping_sub(b'0').into());
-        *number = digits.iter().fold(0, digit);
+        *number = files::number(digits) as u32;
     }
     Some(numbers)
 }
@@ -194,33 +193,21 @@ pub(crate) fn other_path() -> Option<Path> {
     let has_links = number != 0 && HAS_LINKS.load(Relaxed);
     match has_links {
         true => Some(Path::descriptor(number as u32)),
-        false => is_hidden.then(|| Path::fixed(c"")),
+        false => is_hidden.then(Path::empty),
     }
 }
 
-/// An entry of an environment.
-pub(crate) struct Entry([u8; 96]);
-
-impl Entry {
-    pub(crate) const fn new() -> Self {
-        Self([0; 96])
+/// Returns the entry, `NAME=VALUE`, of the variable for a program that starts now in this process, or in another one.
+pub(crate) fn entry(process: u32, is_counted: bool) -> Path {
+    let flags = (if sandbox::is_inside() { IN_SANDBOX } else { 0 })
+        | (if clock::is_forbidden() { WITHOUT_CLOCK } else { 0 })
+        | (if is_counted { COUNTED } else { 0 });
+    let [control, reserve, library] = HELD.each_ref().map(|held| held.load(Relaxed) as u32);
+    let mut entry = Path::empty();
+    entry.push(FILES.as_bytes());
+    for (at, number) in [control, reserve, library, flags, process].into_iter().enumerate() {
+        entry.push(if at == 0 { b"=" } else { b"," });
+        entry.push_number(number);
     }
-
-    /// Returns the variable for a program that starts now in this process, or in another one.
-    pub(crate) fn variable(&mut self, process: u32, is_counted: bool) -> *const c_char {
-        let mut text = Path::fixed(c"");
-        text.push(FILES.as_bytes());
-        let flags = (if sandbox::is_inside() { IN_SANDBOX } else { 0 })
-            | (if clock::is_forbidden() { WITHOUT_CLOCK } else { 0 })
-            | (if is_counted { COUNTED } else { 0 });
-        let [control, reserve, library] = [0, 1, 2].map(|which: usize| HELD[which].load(Relaxed) as u32);
-        for (at, number) in [control, reserve, library, flags, process].into_iter().enumerate() {
-            text.push(if at == 0 { b"=" } else { b"," });
-            text.push_number(number);
-        }
-        for (place, byte) in self.0.iter_mut().zip(text.as_bytes()) {
-            *place = *byte;
-        }
-        self.0.as_ptr().cast()
-    }
+    entry
 }

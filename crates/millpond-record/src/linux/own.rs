@@ -67,7 +67,7 @@ unsafe extern "C" fn note(info: *mut libc::dl_phdr_info, _: usize, write: *mut c
 /// Returns the line of a mapping.
 fn line(start: u64, bytes: u64, offset: u64, name: &[u8]) -> Path {
     let round = |number: u64| number / PAGE * PAGE;
-    let mut line = Path::fixed(c"");
+    let mut line = Path::empty();
     line.push_hexadecimal(round(start));
     line.push(b"-");
     line.push_hexadecimal(round(start.wrapping_add(bytes).wrapping_add(PAGE - 1)));

@@ -10,14 +10,15 @@ use millpond_trace::raw::{DIRECTORY, LONGEST_DIRECTORY};
 /// Max bytes in the directory with the name of a file in it and a zero byte.
 const LONGEST: usize = LONGEST_DIRECTORY + 48;
 
-/// A path that ends with a zero byte.
+/// A path, or another short text, that ends with a zero byte.
 pub(crate) struct Path {
     bytes: [u8; LONGEST],
     length: usize,
 }
 
 impl Path {
-    const fn empty() -> Self {
+    /// Creates an empty path.
+    pub(crate) const fn empty() -> Self {
         Self { bytes: [0; LONGEST], length: 0 }
     }
 
