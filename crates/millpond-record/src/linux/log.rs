@@ -29,8 +29,8 @@ pub(crate) fn event(kind: Kind, address: usize, size: usize, caller: usize) {
 #[cold]
 #[inline(never)]
 pub(crate) extern "C" fn slow(kind: Kind, address: usize, size: usize, align: usize, caller: usize) {
-    if usable::is_undecided() {
-        // The first event of a process starts recording, which decides about it.
+    if !recording::is_joined() {
+        // The first event starts recording, which decides about usable sizes.
         with_process(|_, _, _| ());
     }
     let call = LoggedCall { kind, address, usable: usable::of(kind, address), size, align, caller };

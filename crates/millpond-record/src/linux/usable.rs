@@ -4,7 +4,7 @@
 use core::{
     ffi::c_void,
     ptr::null_mut,
-    sync::atomic::{AtomicPtr, AtomicU32, Ordering::*},
+    sync::atomic::{AtomicPtr, Ordering::*},
 };
 
 use millpond_trace::raw::{Control, Kind};
@@ -15,37 +15,21 @@ use super::{
     thread,
 };
 
-/// Whether they are requested: not known yet, yes, no. Like all statics, kept by `fork`.
-static WANTED: AtomicU32 = AtomicU32::new(UNKNOWN);
-const UNKNOWN: u32 = 0;
-const YES: u32 = 1;
-const NO: u32 = 2;
-
-/// The function that knows them; null if there is none for the blocks that the recorder sees.
+/// The function that knows them; null if they are not requested, or if there is none for the blocks that the recorder
+/// sees. Like all statics, kept by `fork`.
 static FUNCTION: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
 
 /// Looks for the function, if sizes are requested. It must be of the library that serves all calls: another one would read
 /// what it takes for the header of its own block.
 pub(crate) fn prepare(control: &Control) {
     if control.addresses.load(Relaxed) == 0 {
-        return WANTED.store(NO, Release);
+        return;
     }
     let function = real::MALLOC_USABLE_SIZE.get().map_or(null_mut(), |function| function as *mut c_void);
     let own = Module::of(function);
     if real::allocating().into_iter().flatten().all(|real| Module::are_same(Module::of(real), own)) {
         FUNCTION.store(function, Relaxed);
     }
-    WANTED.store(YES, Release);
-}
-
-/// Returns whether sizes are requested.
-pub(crate) fn are_wanted() -> bool {
-    WANTED.load(Relaxed) == YES
-}
-
-/// Returns whether that is not known yet, because this process has not joined a recording.
-pub(crate) fn is_undecided() -> bool {
-    WANTED.load(Relaxed) == UNKNOWN
 }
 
 /// Returns the usable bytes of the block that a call has returned; 0 if they are unknown or not requested. The allocator

@@ -17,7 +17,6 @@ use crate::linux::{
     reserve,
     sys::{self, File, Quiet},
     thread::Thread,
-    usable,
 };
 
 /// Number of streams that can be created without memory from the system.
@@ -134,7 +133,7 @@ impl Process {
             }
             // Either this thread sees that the clock is forbidden, or `decline` sees the stream.
             fence(SeqCst);
-            if clock::is_forbidden() || usable::are_wanted() {
+            if clock::is_forbidden() || control().addresses.load(Relaxed) != 0 {
                 (*stream).decline();
             }
         }
