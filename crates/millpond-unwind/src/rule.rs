@@ -178,34 +178,35 @@ pub(crate) unsafe fn step(rule: Rule, state: State, in_stack: impl Fn(u64) -> bo
     let guessed = ip & crate::GUESSED != 0;
     if rule.flags() & PLAIN != 0 && !guessed {
         let base = if rule.flags() & USES_BP == 0 { sp } else { bp };
-        // SAFETY: the caller guarantees the state and the rule.
-        return unsafe { plain(base.wrapping_add(rule.cfa_offset()), rule, state) };
+        let cfa = base.wrapping_add(rule.cfa_offset());
+        let is_saved = rule.flags() & PASSES_BP == 0;
+        let offset = rule.bp_offset().into();
+        // SAFETY: the caller guarantees the state and the rule, which says where the words are.
+        return unsafe {
+            to_caller(cfa, sp, 0, || if is_saved { word(cfa.wrapping_add_signed(offset)) } else { bp })
+        };
     }
     // SAFETY: the caller guarantees the state and the rule.
     unsafe { other(rule, state, guessed, in_stack) }
 }
 
-/// Takes the step of a plain rule to the frame at `cfa`.
+/// Takes a step to the frame at `cfa`, of which the address has this mark. `bp` returns the value of bp there.
 ///
 /// # Safety
 ///
-/// As for [`step`].
+/// The frame of the caller must begin at `cfa` if that is above `sp` and aligned.
 #[inline(always)]
-unsafe fn plain(cfa: u64, rule: Rule, State { sp, bp, .. }: State) -> Step {
+unsafe fn to_caller(cfa: u64, sp: u64, mark: u64, bp: impl FnOnce() -> u64) -> Step {
     if cfa <= sp || !cfa.is_multiple_of(8) {
         return Step::Cut;
     }
-    // SAFETY: the frame of the caller begins at `cfa`, and the rule says what is below.
-    unsafe {
-        let slot = cfa - 8;
-        let ip = word(slot);
-        if !(LOWEST..=ADDRESS).contains(&ip) {
-            return Step::NoAddress(slot, ip);
-        }
-        let is_saved = rule.flags() & PASSES_BP == 0;
-        let bp = if is_saved { word(cfa.wrapping_add_signed(rule.bp_offset().into())) } else { bp };
-        Step::Caller(State { ip, sp: cfa, bp })
+    let slot = cfa - 8;
+    // SAFETY: the caller guarantees the frame, and the return address is below it.
+    let ip = unsafe { word(slot) };
+    if !(LOWEST..=ADDRESS).contains(&ip) {
+        return Step::NoAddress(slot, ip);
     }
+    Step::Caller(State { ip: ip | mark, sp: cfa, bp: bp() })
 }
 
 /// Takes any step.
@@ -234,26 +235,17 @@ unsafe fn other(rule: Rule, state: State, guessed: bool, in_stack: impl Fn(u64) 
     };
     let guessed = guessed || rule.kind() == Kind::Guess;
     let saved = i64::from(rule.bp_offset()) as u64;
-    if cfa <= sp || !cfa.is_multiple_of(8) {
+    if guessed && !(in_stack(cfa.wrapping_sub(16)) && (saved == 0 || in_stack(cfa.wrapping_add(saved)))) {
         return Step::Cut;
     }
-    if guessed && !(in_stack(cfa - 16) && (saved == 0 || in_stack(cfa.wrapping_add(saved)))) {
-        return Step::Cut;
-    }
-    // SAFETY: the frame of the caller begins at `cfa`, and the rule says what is below.
+    let mark = if guessed { crate::GUESSED } else { 0 };
+    // SAFETY: the caller guarantees the state and the rule, which says where the words are.
     unsafe {
-        let slot = cfa - 8;
-        let ip = word(slot);
-        if !(LOWEST..=ADDRESS).contains(&ip) {
-            return Step::NoAddress(slot, ip);
-        }
-        let bp = match rule.saved() {
+        to_caller(cfa, sp, mark, || match rule.saved() {
             Saved::No => bp,
             Saved::AtCfa => word(cfa.wrapping_add(saved)),
             Saved::AtBp => word(bp.wrapping_add(saved)),
-        };
-        let mark = if guessed { crate::GUESSED } else { 0 };
-        Step::Caller(State { ip: ip | mark, sp: cfa, bp })
+        })
     }
 }
 
