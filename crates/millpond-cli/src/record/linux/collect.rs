@@ -155,9 +155,9 @@ impl Collection {
     fn write(&self, images: &[&Image], output: Output) -> Result<(Vec<Trace>, u64)> {
         let mut archive = ArchiveWriter::new(output);
         let (progress, build_ids) = (Progress::new("writing the traces"), BuildIds::default());
-        let all = images.iter().map(|image| image.records()).sum::<Result<u64>>()?;
-        let (mut traces, mut done) = (Vec::new(), 0);
-        for image in images {
+        let records = images.iter().map(|image| image.records()).collect::<Result<Vec<_>>>()?;
+        let (mut traces, mut done, all) = (Vec::new(), 0, records.iter().sum());
+        for (image, records) in images.iter().zip(records) {
             if !traces.is_empty() && launch::interrupted().is_some() {
                 break;
             }
@@ -174,7 +174,7 @@ impl Collection {
             let summary = convert(facts, Merge::new(image.streams()?)?, archive.begin())?;
             let (name, start) = (image.name(), start(image, &self.clock));
             traces.push(Trace { bytes: archive.length(), name, start, summary });
-            done += image.records()?;
+            done += records;
         }
         if traces.is_empty() {
             return Ok((traces, 0));
