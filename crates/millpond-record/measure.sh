@@ -15,7 +15,7 @@
 #
 # The counts beside valgrind's differ by what the environment holds: perl and python3 copy each variable of it, and
 # valgrind sets three (GLIBCXX_FORCE_NEW and so on) where the recorder sets one. cc1plus differs by a few from run to
-# run by itself, as some of its tables are in order of addresses, which are random but under valgrind.
+# run by itself, as some of its tables are in order of addresses, which are random except under valgrind.
 set -eu
 
 rounds=${1:-5}

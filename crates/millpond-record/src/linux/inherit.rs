@@ -1,6 +1,6 @@
 //! Descriptors that a process passes on to the programs that it becomes or starts, because these cannot open the
 //! recorder's files: they are in a sandbox, without rights, or in another root directory. A program finds their numbers in
-//! its environment, and maps the files, for which no other system call is made in a sandbox.
+//! its environment, and maps the files; in a sandbox, it makes no other system calls than `fstat` and `mmap` for that.
 
 use core::{
     ffi::CStr,

@@ -130,8 +130,7 @@ impl StreamWriter {
     }
 
     /// Makes [`Self::log`] decline all calls, because it would read a clock that must not be read, or because there is more
-    /// to log. Another thread may
-    /// call this than the one that writes the stream.
+    /// to log. Any thread may call this, not only the one that writes the stream.
     pub fn decline(&self) {
         self.quick.store(0, Ordering::Relaxed);
     }
@@ -249,7 +248,7 @@ impl StreamWriter {
     /// The stream must have room for any event.
     pub unsafe fn note(&mut self, kind: NoteKind, number: u32, text: &[u8], now: u64) {
         let text = text.get(..NOTE).unwrap_or(text);
-        // SAFETY: there is room for six records.
+        // SAFETY: there is room for `MOST` records: a mark, the note and its text.
         unsafe {
             if self.used == 0 {
                 self.base = now;
