@@ -90,7 +90,7 @@ impl NodeUnits {
 #[derive(Debug, Default)]
 pub struct Reserve {
     /// The headers of processes that could not create a file.
-    pub headers: BTreeMap<u32, Header>,
+    pub headers: BTreeMap<u32, Rc<Header>>,
     /// The units of records.
     pub units: BTreeMap<u32, Units>,
     /// The units of nodes.
@@ -125,7 +125,7 @@ impl Reserve {
                     file.read_exact_at(&mut bytes, offset + size_of::<Window>() as u64)?;
                     let header = Header::from_bytes(&bytes);
                     let header = header.filter(|header| header.magic.load(Relaxed) == MAGIC);
-                    reserve.headers.extend(header.map(|header| (image, header)));
+                    reserve.headers.extend(header.map(|header| (image, Rc::new(header))));
                 }
                 _ => {}
             }

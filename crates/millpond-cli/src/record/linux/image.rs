@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    rc::Rc,
     sync::atomic::Ordering::Relaxed,
 };
 
@@ -20,7 +21,7 @@ use crate::trace;
 pub(super) struct Image {
     /// Its number in the recording.
     pub(super) number: u32,
-    pub(super) header: Header,
+    pub(super) header: Rc<Header>,
     /// The file that contains the `malloc` behind the recorder; empty if unknown.
     pub(super) malloc: String,
     /// Ticks that logging 1,024 events takes in this program; 0 if unknown.
@@ -42,12 +43,15 @@ impl Image {
     /// Opens the image of this number in the directory of a recording; `None` if it could not start recording.
     pub(super) fn open(directory: &Path, number: u32, reserve: &mut Reserve) -> Option<Self> {
         let live = |number: u32, suffix: &str| directory.join(format!("live/{number}{suffix}"));
-        let header = header(&live(number, "")).or_else(|| reserve.headers.remove(&number))?;
+        let header_of = |number: u32| {
+            header(&live(number, "")).map(Rc::new).or_else(|| reserve.headers.get(&number).cloned())
+        };
+        let header = header_of(number)?;
+        let first = header.image.load(Relaxed);
+        let (ticks_per_1024, malloc) = header_of(first)
+            .map_or((0, 0), |first| (first.ticks_per_1024.load(Relaxed), first.malloc.load(Relaxed)));
         let reserved = reserve.units.remove(&number).unwrap_or_default();
         let reserved_nodes = reserve.nodes.remove(&number).unwrap_or_default();
-        let first = header.image.load(Relaxed);
-        let (ticks_per_1024, malloc) = self::header(&live(first, ""))
-            .map_or((0, 0), |first| (first.ticks_per_1024.into_inner(), first.malloc.into_inner()));
         let read = |number: u32, suffix: &str| {
             let bytes = fs::read(live(number, suffix)).unwrap_or_default();
             let which = TEXTS.iter().position(|&text| text == suffix && bytes.is_empty());

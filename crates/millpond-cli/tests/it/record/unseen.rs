@@ -112,6 +112,8 @@ fn programs_started_in_a_sandbox_or_without_rights_are_recorded() {
             let trace = trace.unwrap_or_else(|| panic!("{mode}: {text}"));
             assert_eq!((trace.made(size), trace.freed(size)), (20_000, 20_000), "{mode}");
             assert_eq!(trace.start.arguments[1], "work", "{mode}");
+            let served_by = &trace.summary.served_by;
+            assert!(served_by.contains("libc.so"), "{mode}: {served_by}");
             let stack = trace.stack_of(size);
             // The name of a program that a process in a sandbox became by its descriptor is not known.
             let module = if mode == "both" { "" } else { program.to_str().unwrap() };
