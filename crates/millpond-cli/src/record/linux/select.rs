@@ -119,8 +119,8 @@ pub(super) fn why_no_files(failed: usize, sandboxed: usize) -> RecordError {
         return RecordError::Failed("it is in a sandbox (seccomp) that might kill it for that".into());
     }
     if failed > 0 {
-        let what = "no files could be made for it in the directory for temporary files or in /dev/shm, for want of \
-                    room, of rights, or because of a limit (ulimit)";
+        let what = "no files could be made for it in the directory for temporary files or in /dev/shm, for lack of \
+                    room, permission or file descriptors";
         return RecordError::Failed(what.into());
     }
     RecordError::NotLoaded
