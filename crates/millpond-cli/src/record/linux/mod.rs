@@ -54,13 +54,14 @@ pub(super) fn run(options: &Options) -> Result<Recording> {
         bail!("{} {error}", program.binary.display());
     }
     let output = Output::create(&options.output, options.force)?;
+    // From here on, a signal leaves no files behind. Not earlier: opening a pipe may wait until a signal ends that.
+    let _signals = Signals::pass_on();
     let scratch = Scratch::new(options.max_size, options.stacks, options.addresses)?;
     let library = library::place(scratch.path())?;
     let variables = [
         (raw::DIRECTORY, scratch.path().as_os_str().as_encoded_bytes().to_vec()),
         ("LD_PRELOAD", library::preload(&library, options.stacks.check_every > 0)),
     ];
-    let _signals = Signals::pass_on();
     let standard_output = if output::is_standard_output(&options.output) {
         let standard_error = io::stderr().as_fd().try_clone_to_owned();
         Stdio::from(standard_error.context("cannot use standard error")?)
