@@ -2,10 +2,13 @@
 //! contents of a file whose lengths and checksums are right, which tests everything behind the checksums.
 #![no_main]
 
+use std::io::Write as _;
+
 use libfuzzer_sys::fuzz_target;
 use millpond_trace::{
-    At, Detail, Event, Op, Outcome, Reader, Shape, TraceError, Verb, Visitor, Writer,
-    analysis::{Analysis, fold, per_node},
+    Archive, ArchiveWriter, At, Detail, Event, Filter, Lifetimes, Op, Outcome, Reader, Shape, TraceError,
+    Verb, Visitor, Writer,
+    analysis::{Analysis, Union, fold, per_node},
     format,
 };
 
@@ -13,13 +16,16 @@ fuzz_target!(|data: &[u8]| {
     drop(read(data.to_vec()));
     drop(read(repaired(data, 1)));
     let file = repaired(data, format::VERSION);
-    if let Ok((mut reader, events)) = read(file) {
+    if let Ok((mut reader, events)) = read(file.clone()) {
         let mut visited = Visited { shapes: Vec::new(), details: Vec::new(), open: 0, count: 0 };
         reader.visit(&mut visited).expect("it was read before");
         assert_eq!((visited.open, visited.count), (0, events.len()));
         analyse(&mut reader, events.len());
         assert_eq!(again(&reader, &events), events, "what was written again differs");
+        narrowed(&mut reader, events.len());
+        archived(&file, events.len());
     }
+    indexed(file, data);
 });
 
 /// Analyses a trace that was read without an error.
@@ -35,6 +41,67 @@ fn analyse(reader: &mut Reader, events: usize) {
         assert!(folded.exclusive.calls <= folded.inclusive.calls && folded.inclusive.calls <= sum.calls);
     }
     assert!(found.timeline.growth().is_none_or(|slope| slope >= 0.0));
+    let mut union = Union::default();
+    for _ in 0..2 {
+        union.add(reader.tables(), &found).expect("there are few stacks");
+    }
+    let both: u64 = union.sites.iter().map(|site| site.allocations + site.resizes + site.frees).sum();
+    assert_eq!(both, 2 * calls);
+}
+
+/// Narrows a trace to some blocks and to all others, which must be the whole trace.
+fn narrowed(reader: &mut Reader, events: usize) {
+    let of_sizes = |sizes| Filter { sizes: Some(sizes), ..Filter::default() };
+    let of_lifetimes = |lifetimes| Filter { lifetimes: Some(lifetimes), ..Filter::default() };
+    for parts in [
+        [of_sizes(0..=15), of_sizes(16..=u64::MAX)],
+        [of_lifetimes(Lifetimes::Freed(0..=u64::MAX)), of_lifetimes(Lifetimes::Kept)],
+    ] {
+        let left = parts.map(|filter| {
+            reader.narrow(&filter, |_| ()).expect("it was read before");
+            let found = Analysis::read(reader).expect("it was read before");
+            let of_site =
+                |site: &millpond_trace::analysis::Site| site.allocations + site.resizes + site.frees;
+            let summary = reader.summary();
+            assert_eq!(found.sites.iter().map(of_site).sum::<u64>(), summary.events);
+            assert!(found.found_peak && summary.slots as u64 <= summary.allocations);
+            summary.events
+        });
+        assert_eq!(left[0] + left[1], events as u64);
+    }
+}
+
+/// Reads a trace as one of two in a file, with its index and without it.
+fn archived(trace: &[u8], events: usize) {
+    let mut file = Vec::new();
+    let mut archive = ArchiveWriter::new(&mut file);
+    for _ in 0..2 {
+        archive.begin().write_all(trace).expect("memory is no disk");
+    }
+    archive.finish().expect("memory is no disk");
+    let cut = file[..2 * trace.len()].to_vec();
+    for (file, is_complete) in [(file, true), (cut, false)] {
+        let archive = Archive::from_bytes(file).expect("memory is no disk");
+        assert_eq!((archive.count(), archive.is_complete()), (2, is_complete));
+        for number in 0..2 {
+            let reader = archive.reader(number).expect("it was read before");
+            assert_eq!(reader.summary().events, events as u64);
+        }
+    }
+}
+
+/// Opens the traces of a file whose index says that the first of two has the length that the input begins with.
+fn indexed(mut file: Vec<u8>, data: &[u8]) {
+    let place = file.len() as u64;
+    let first = u64::from_le_bytes(data.first_chunk().copied().unwrap_or_default());
+    let index = [first, place.wrapping_sub(first)].map(u64::to_le_bytes).concat();
+    file.extend_from_slice(&index);
+    file.extend_from_slice(&crc32fast::hash(&index).to_le_bytes());
+    end(&mut file, place, format::ARCHIVE_MARK);
+    let archive = Archive::from_bytes(file).expect("memory is no disk");
+    for number in 0..archive.count() {
+        drop(archive.reader(number));
+    }
 }
 
 /// What a visitor sees.
@@ -164,12 +231,18 @@ fn repaired(data: &[u8], version: u32) -> Vec<u8> {
         section(&mut file, version, [kind as u32, positions[kind], count], &columns);
         positions[kind] += 1;
     }
-    let place = (file.len() as u64).to_le_bytes();
+    let place = file.len() as u64;
     section(&mut file, version, [3, 0, 0], &[summary]);
+    end(&mut file, place, format::END_MARK);
+    file
+}
+
+/// Appends the footer of a trace or of several.
+fn end(file: &mut Vec<u8>, place: u64, mark: [u8; 4]) {
+    let place = place.to_le_bytes();
     file.extend_from_slice(&place);
     file.extend_from_slice(&crc32fast::hash(&place).to_le_bytes());
-    file.extend_from_slice(&format::END_MARK);
-    file
+    file.extend_from_slice(&mark);
 }
 
 /// Appends a section of this kind, position and number of entries.

@@ -63,6 +63,7 @@ impl Texts {
         self.all.extend(tables.modules.iter().map(|module| module.path.clone()));
         self.all.extend(tables.threads.iter().map(|thread| thread.name.clone()));
         self.all.extend(tables.marks.iter().map(|mark| mark.name.clone()));
+        self.all.extend(tables.symbols.iter().flat_map(|symbol| [&symbol.function, &symbol.file]).cloned());
         self.all.remove("");
         let private = tables.modules.iter().filter(|module| !is_library(&module.path));
         let build_ids = private.map(|module| module.build_id.clone()).filter(|id| id.len() >= SHORTEST);

@@ -4,11 +4,13 @@ use std::io::Write;
 
 use anyhow::Result;
 use csv::Writer;
-use millpond_trace::{Lack, Reader, Verb};
+use millpond_trace::{Lack, Reader};
 use serde::Serialize;
 
-use super::{events, recording::Recording};
-use crate::export::recording::labelled;
+use super::{
+    events,
+    recording::{Recording, labelled},
+};
 
 /// A row of the table of call stacks.
 #[derive(Serialize)]
@@ -71,8 +73,8 @@ pub(super) fn stacks(reader: &Reader, recording: &Recording, out: &mut dyn Write
 /// A row of the table of events.
 #[derive(Serialize)]
 struct EventRow {
-    time_ns: u64,
-    thread: u32,
+    time_ns: Option<u64>,
+    thread: Option<u32>,
     operation: &'static str,
     block: u64,
     size: u64,
@@ -82,41 +84,22 @@ struct EventRow {
     stack: u32,
 }
 
-/// Returns the name of an operation.
-pub(super) fn operation(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Allocate { .. } => "allocate",
-        Verb::Resize => "resize",
-        Verb::Free => "free",
-    }
-}
-
 /// Writes a row for each event.
 pub(super) fn events(reader: &mut Reader, out: &mut dyn Write) -> Result<()> {
     let mut table = Writer::from_writer(out);
     events::each(reader, |event| {
-        let (verb, block) = (event.shape.verb, &event.block);
-        let is_free = verb == Verb::Free;
         let row = EventRow {
-            time_ns: event.time,
-            thread: event.thread,
-            operation: operation(verb),
-            block: block.number,
-            size: if is_free { block.size } else { event.shape.size },
-            old_size: (verb == Verb::Resize).then_some(block.size),
-            alignment: alignment(verb),
-            lifetime_ns: is_free.then(|| event.time - block.born),
+            time_ns: event.time_ns(),
+            thread: event.thread(),
+            operation: event.operation(),
+            block: event.block.number,
+            size: event.size(),
+            old_size: event.old_size(),
+            alignment: event.alignment(),
+            lifetime_ns: event.lifetime_ns(),
             stack: event.shape.stack,
         };
         Ok(table.serialize(row)?)
     })?;
     Ok(table.flush()?)
-}
-
-/// Returns the alignment that was requested, if one was.
-pub(super) fn alignment(verb: Verb) -> Option<u32> {
-    match verb {
-        Verb::Allocate { align, .. } => Some(align).filter(|&align| align > 0),
-        Verb::Resize | Verb::Free => None,
-    }
 }

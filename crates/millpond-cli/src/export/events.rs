@@ -1,7 +1,7 @@
 //! The events of a trace one by one, with what is known about their blocks.
 
 use anyhow::Result;
-use millpond_trace::{Reader, Shape, Verb, Visitor};
+use millpond_trace::{Lack, Origin, Reader, Shape, Verb, Visitor};
 
 use crate::terminal::Progress;
 
@@ -26,13 +26,67 @@ pub(super) struct Event {
     pub(super) shape: Shape,
     /// The block before a resize or free, and after an allocation.
     pub(super) block: Block,
+    /// Where the trace comes from.
+    origin: Origin,
+}
+
+/// What tables of events have in common. `None` if it does not apply, or if the trace does not say it.
+impl Event {
+    pub(super) fn time_ns(&self) -> Option<u64> {
+        (!self.origin.has_no(Lack::Times)).then_some(self.time)
+    }
+
+    pub(super) fn thread(&self) -> Option<u32> {
+        (!self.origin.has_no(Lack::Threads)).then_some(self.thread)
+    }
+
+    /// Returns the name of the operation.
+    pub(super) fn operation(&self) -> &'static str {
+        match self.shape.verb {
+            Verb::Allocate { .. } => "allocate",
+            Verb::Resize => "resize",
+            Verb::Free => "free",
+        }
+    }
+
+    /// Returns the size of the block: after a resize, and before a free.
+    pub(super) fn size(&self) -> u64 {
+        if self.shape.verb == Verb::Free { self.block.size } else { self.shape.size }
+    }
+
+    /// Returns the size before a resize.
+    pub(super) fn old_size(&self) -> Option<u64> {
+        (self.shape.verb == Verb::Resize).then_some(self.block.size)
+    }
+
+    /// Returns the alignment that was requested, if one was.
+    pub(super) fn alignment(&self) -> Option<u32> {
+        match self.shape.verb {
+            Verb::Allocate { align, .. } => Some(align).filter(|&align| align > 0),
+            Verb::Resize | Verb::Free => None,
+        }
+    }
+
+    /// Returns how long a block lived that is freed.
+    pub(super) fn lifetime_ns(&self) -> Option<u64> {
+        let is_known = ![Lack::Times, Lack::Lifetimes].iter().any(|&lack| self.origin.has_no(lack));
+        (is_known && self.shape.verb == Verb::Free).then(|| self.time - self.block.born)
+    }
 }
 
 /// Passes all events to `visit`, in the second of two passes over a trace.
 pub(super) fn each(reader: &mut Reader, visit: impl FnMut(&Event) -> Result<()>) -> Result<()> {
     reader.rewind()?;
     let (progress, all) = (Progress::new("writing events"), reader.summary().events);
-    let mut events = Events { visit, shapes: Vec::new(), blocks: Vec::new(), born: 0, done: 0, error: None };
+    let mut events = Events {
+        visit,
+        origin: reader.summary().resources.origin(),
+        shapes: Vec::new(),
+        blocks: Vec::new(),
+        born: 0,
+        done: 0,
+        error: None,
+    };
     while reader.visit_block(&mut events)? {
         if let Some(error) = events.error {
             return Err(error);
@@ -44,6 +98,7 @@ pub(super) fn each(reader: &mut Reader, visit: impl FnMut(&Event) -> Result<()>)
 
 struct Events<F> {
     visit: F,
+    origin: Origin,
     shapes: Vec<Shape>,
     /// The block in each slot.
     blocks: Vec<Block>,
@@ -80,6 +135,7 @@ impl<F: FnMut(&Event) -> Result<()>> Visitor for Events<F> {
             (place.sized, place.size, place.stack) = (time, shape.size, shape.stack);
         }
         self.done += 1;
-        self.error = (self.visit)(&Event { time, thread, shape, block }).err();
+        let origin = self.origin;
+        self.error = (self.visit)(&Event { time, thread, shape, block, origin }).err();
     }
 }

@@ -23,7 +23,7 @@ pub(crate) enum Format {
     Csv,
     /// A table with a row for each event.
     CsvEvents,
-    /// Everything in the trace: a JSON object in each line.
+    /// All tables and events: a JSON object in each line.
     #[value(name = "jsonl")]
     JsonLines,
 }

@@ -1,4 +1,4 @@
-//! Everything in a trace, as JSON: an object in each line, whose field `type` says what it is. `JSON.md` describes them;
+//! All tables and events of a trace, as JSON: an object in each line, whose field `type` says what it is. `JSON.md` describes them;
 //! a test compares the two.
 
 use std::io::Write;
@@ -7,11 +7,7 @@ use anyhow::Result;
 use millpond_trace::{Family, FrameKind, Reader, Verb};
 use serde::Serialize;
 
-use super::{
-    csv::{alignment, operation},
-    events,
-    recording::Recording,
-};
+use super::{events, recording::Recording};
 use crate::report;
 
 /// The first line.
@@ -73,8 +69,8 @@ enum Line<'a> {
         cpu_ns: u64,
     },
     Event {
-        time_ns: u64,
-        thread: u32,
+        time_ns: Option<u64>,
+        thread: Option<u32>,
         operation: &'static str,
         family: &'static str,
         block: u64,
@@ -92,23 +88,22 @@ pub(super) fn write(reader: &mut Reader, recording: &Recording, out: &mut dyn Wr
     put(out, &Head { r#type: "trace", version: report::VERSION, trace })?;
     tables(reader, recording, out)?;
     events::each(reader, |event| {
-        let (shape, block) = (&event.shape, &event.block);
-        let is_free = shape.verb == Verb::Free;
+        let shape = &event.shape;
         let line = Line::Event {
-            time_ns: event.time,
-            thread: event.thread,
-            operation: operation(shape.verb),
+            time_ns: event.time_ns(),
+            thread: event.thread(),
+            operation: event.operation(),
             family: match shape.call.family {
                 Family::C => "c",
                 Family::New => "new",
                 Family::NewArray => "new[]",
             },
-            block: block.number,
-            size: if is_free { block.size } else { shape.size },
-            old_size: (shape.verb == Verb::Resize).then_some(block.size),
-            alignment: alignment(shape.verb),
+            block: event.block.number,
+            size: event.size(),
+            old_size: event.old_size(),
+            alignment: event.alignment(),
             zeroed: matches!(shape.verb, Verb::Allocate { zeroed: true, .. }),
-            lifetime_ns: is_free.then(|| event.time - block.born),
+            lifetime_ns: event.lifetime_ns(),
             stack: shape.stack,
         };
         put(out, &line)

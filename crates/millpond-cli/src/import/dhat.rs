@@ -50,7 +50,7 @@ struct Parts {
 
 impl Entry {
     /// Finds out how many blocks are live at the peak and at the end, as few as possible; `None` if the sums contradict
-    /// each other.
+    /// each other. The least number fits unless bytes are left for blocks that it leaves none of; then one more does.
     fn parts(&self) -> Option<Parts> {
         let least = self.gbk.checked_add(self.ebk)?.saturating_sub(self.tbk);
         let most = self.gbk.min(self.ebk);
@@ -61,11 +61,14 @@ impl Entry {
         let (peak, end) = (self.gbk.checked_sub(count)?, self.ebk.checked_sub(count)?);
         let neither = self.tbk.checked_add(count)?.checked_sub(self.gbk)?.checked_sub(self.ebk)?;
         let least = self.gb.checked_add(self.eb)?.saturating_sub(self.tb);
-        let bytes = match () {
-            () if count == 0 => 0,
-            () if peak == 0 => self.gb,
-            () if end == 0 => self.eb,
-            () => least,
+        let bytes = if count == 0 {
+            0
+        } else if peak == 0 {
+            self.gb
+        } else if end == 0 {
+            self.eb
+        } else {
+            least
         };
         let blocks = |count, bytes: Option<u64>| {
             let bytes = bytes?;
@@ -82,7 +85,8 @@ impl Entry {
 
 pub(super) fn read(file: impl Read, builder: &mut Builder<'_>) -> Result<()> {
     builder.origin = Origin::Dhat;
-    let file: File = serde_json::from_reader(file).context("it is not JSON as DHAT writes it")?;
+    let file: File =
+        serde_json::from_reader(file).context("it is not JSON as DHAT writes it about heap blocks")?;
     ensure!(file.dhat_file_version == 2, "version {} of the format is unknown", file.dhat_file_version);
     ensure!(file.bklt, "it does not count blocks of memory: DHAT was run with --mode=copy or --mode=ad-hoc");
     builder.start.arguments = file.cmd.split_whitespace().map(str::to_owned).collect();

@@ -96,9 +96,11 @@ pub(crate) fn narrow(
 
 /// Checks that a trace says what the conditions are about.
 fn require(reader: &Reader, filter: &cli::Filter) -> Result<()> {
+    let has_age = matches!(filter.lifetime, Some(Lifetime::Freed(_)));
     let needs = [
         ("--size", filter.size.is_some(), Lack::Sizes),
         ("--lifetime", filter.lifetime.is_some(), Lack::Lifetimes),
+        ("--lifetime", has_age, Lack::Times),
         ("--thread", !filter.thread.is_empty(), Lack::Threads),
         ("--time", filter.time.is_some(), Lack::Times),
     ];

@@ -27,8 +27,9 @@ impl Query<'_> {
     pub(crate) fn read(&self, path: &Path) -> Result<Found> {
         let mut reader = trace::open(path, self.process)?;
         let name = || path.display().to_string();
-        lacking::require(&reader, "a comparison", &[Lack::Order, Lack::Peak, Lack::Counts])
-            .with_context(name)?;
+        // Growth needs the times.
+        let needs = [Lack::Times, Lack::Order, Lack::Peak, Lack::Counts];
+        lacking::require(&reader, "a comparison", &needs).with_context(name)?;
         super::narrow(&mut reader, self.filter, self.places).with_context(name)?;
         let (progress, all) = (Progress::new("reading a trace"), reader.summary().events);
         let analysis = Analysis::read_with(&mut reader, |done| progress.at(done, all)).with_context(name)?;

@@ -11,13 +11,13 @@ use std::{
 
 use millpond_trace::{
     At, Call, Detail, Ending, Event, Family, FrameKind, Mark, Module, Outcome, Reader, Resources, Sample,
-    Start, Tables, Thread, Writer,
+    Start, Symbol, Tables, Thread, Writer,
 };
 
 use crate::support::{millpond, refusal, stdout};
 
 /// All texts of the trace, except public ones. The parts between slashes are secret too.
-const SECRETS: [&str; 11] = [
+const SECRETS: [&str; 13] = [
     "/home/alice/project/target/release/server",
     "server",
     "--token=hunter2secret",
@@ -29,6 +29,8 @@ const SECRETS: [&str; 11] = [
     "import of customers",
     "the file /srv/quota was full",
     "jemalloc in /home/alice/project/target/release/server",
+    "billing::overdue",
+    "/home/alice/project/billing.rs",
 ];
 const PUBLIC: [&str; 2] = ["/usr/lib/x86_64-linux-gnu/libc.so.6", "[vdso]"];
 const OWN_ID: [u8; 20] = *b"\x9f\xe1own build id\x01\x02\x03\x04\x05\x06";
@@ -36,7 +38,7 @@ const LIBC_ID: [u8; 20] = *b"\x9f\xe1libc build id\x01\x02\x03\x04\x05";
 
 /// Writes a trace with everything that a trace can have.
 fn write(path: &Path) {
-    let [program, name, option, file, odd, plugin, fake, thread, mark, stopped, allocator] =
+    let [program, name, option, file, odd, plugin, fake, thread, mark, stopped, allocator, function, source] =
         SECRETS.map(str::to_owned);
     let start = Start {
         program: program.clone(),
@@ -72,6 +74,7 @@ fn write(path: &Path) {
     let other = writer.node(main, 0x7f12_4450_4321, FrameKind::Return).unwrap();
     writer.mark(&Mark { time: 7, name: mark }).unwrap();
     writer.thread(Thread { number: 11, name: thread, started: 3, ended: Some(90) });
+    writer.symbol(&Symbol { address: 0x1234_5678_9abb, function, file: source, line: 3 }).unwrap();
     writer.sample(Sample { time: 8, resident: 4096, ..Sample::default() }).unwrap();
     let call = Call { family: Family::New, sized: true, ..Call::default() };
     let b = writer.allocate(At { call, ..at(9, 11, other) }, 64, 64, false).unwrap();
@@ -134,7 +137,7 @@ fn anonymized() -> (tempfile::TempDir, PathBuf, PathBuf) {
     let (trace, output) = (folder.path().join("trace.mpt"), folder.path().join("anonymous.mpt"));
     write(&trace);
     let said = stdout(anonymize(&trace, &output, &[]));
-    assert!(said.contains("11 texts replaced") && said.contains("none is left"), "{said}");
+    assert!(said.contains("13 texts replaced") && said.contains("none is left"), "{said}");
     for public in PUBLIC {
         assert!(said.contains(&format!("  {public}\n")), "{said}");
     }

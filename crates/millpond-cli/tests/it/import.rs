@@ -147,6 +147,21 @@ fn mtrace_is_imported() {
             .contains("when a call was made, as this format needs it")
     );
     assert!(workshop.run("export", &["--to", "heaptrack"]).status.success());
+    assert!(
+        workshop
+            .refused("show", &["--lifetime", "..1ms"])
+            .contains("when a call was made, as --lifetime needs it")
+    );
+    assert!(workshop.run("show", &["--lifetime", "kept"]).status.success());
+    let other = workshop.path("out.mpt");
+    let compared = workshop.refused("diff", &[other.to_str().unwrap()]);
+    assert!(compared.contains("when a call was made, as a comparison needs it"), "{compared}");
+    let events = String::from_utf8(workshop.run("export", &["--to", "csv-events"]).stdout).unwrap();
+    let rows: Vec<Vec<_>> = events.lines().skip(1).map(|row| row.split(',').collect()).collect();
+    assert_eq!(rows[0][2..5], ["allocate", "1", "100"]);
+    assert!(rows.iter().any(|row| row[2] == "free"), "{events}");
+    // Times, threads and lifetimes.
+    assert!(rows.iter().all(|row| [0, 1, 7].map(|column| row[column]) == [""; 3]), "{events}");
 }
 
 const JEMALLOC: &str = "heap_v2/524288

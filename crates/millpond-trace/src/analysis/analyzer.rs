@@ -55,8 +55,9 @@ struct Counter {
     blocks: Vec<Block>,
     /// The number of the last event of each thread if it allocated, otherwise 0.
     latest: Vec<u64>,
-    /// Number of events so far.
+    /// Number of events so far, and of those among them on blocks that are left out.
     events: u64,
+    left_out: u64,
     live_bytes: u64,
     /// The live bytes at the peak, until they are reached.
     peak: Option<u64>,
@@ -76,9 +77,9 @@ impl Analyzer {
         Self { counter: Counter::new(summary), batch: Vec::with_capacity(BATCH), many: MANY }
     }
 
-    /// Returns the number of events so far.
+    /// Returns the number of events so far, without those on blocks that are left out.
     pub(super) fn events(&self) -> u64 {
-        self.counter.events + self.batch.len() as u64
+        self.counter.events - self.counter.left_out + self.batch.len() as u64
     }
 
     pub(super) fn finish(mut self) -> Analysis {
@@ -108,6 +109,7 @@ impl Counter {
             blocks: Vec::new(),
             latest: Vec::new(),
             events: 0,
+            left_out: 0,
             live_bytes: 0,
             peak: (summary.peak_bytes > 0).then_some(summary.peak_bytes),
             heat: HeatMap::new(),
@@ -285,6 +287,7 @@ impl Counter {
 
     fn left_out(&mut self, thread: u32) {
         self.events += 1;
+        self.left_out += 1;
         // An allocation by this thread is not followed by its free.
         if let Some(latest) = self.latest.get_mut(thread as usize) {
             *latest = 0;

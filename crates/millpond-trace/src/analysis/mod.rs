@@ -51,7 +51,8 @@ impl Analysis {
         Self::read_with(reader, |_| ())
     }
 
-    /// Does the same, and calls `progress` before each block of events with the number of events read so far.
+    /// Does the same, and calls `progress` after each block of events with the number of events read so far, without those
+    /// that are left out.
     pub fn read_with(reader: &mut Reader, mut progress: impl FnMut(u64)) -> Result<Self, TraceError> {
         reader.rewind()?;
         let mut analyzer = Analyzer::new(reader.summary());

@@ -171,7 +171,9 @@ fn equal_to_a_trace_without_the_other_blocks() {
                 ..of_written.clone()
             };
             assert_eq!(summary, expected_summary);
-            let mut found = Analysis::read(&mut reader).unwrap();
+            let mut last = 0;
+            let mut found = Analysis::read_with(&mut reader, |done| last = done).unwrap();
+            assert_eq!(last, summary.events);
             let mut other = Analysis::read(&mut expected).unwrap();
             for site in &mut found.sites {
                 let (temporaries, lifetimes) = by_events(&trace, &chosen, site.stack);

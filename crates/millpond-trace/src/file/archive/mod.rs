@@ -78,6 +78,9 @@ impl Archive {
     }
 
     /// Returns whether the file has its end. If not, later traces may be missing.
+    ///
+    /// A file that was cut off after its first trace is the same as one with a single trace, and one that was cut off
+    /// within it counts as a single trace, which cannot be opened; both return `true`.
     pub fn is_complete(&self) -> bool {
         self.is_complete
     }

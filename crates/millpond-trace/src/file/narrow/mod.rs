@@ -152,7 +152,7 @@ impl Reader {
     ///
     /// The events of other blocks are left out ([`Visitor::left_out`]), blocks have the slots that they would have if there
     /// were no others, and the counts in [`summary`](Self::summary) are those of what is left. Threads and stacks keep
-    /// their numbers. Narrowing again starts from the whole trace.
+    /// their numbers. A block of events may be left empty. Narrowing again starts from the whole trace.
     pub fn narrow(&mut self, filter: &Filter, mut progress: impl FnMut(u64)) -> Result<(), TraceError> {
         self.set_narrowed(None);
         let whole = self.summary().clone();
