@@ -58,7 +58,8 @@ new, containers of standard libraries and wrappers of malloc do. Sites with fewe
 the program's calls, and those with large blocks are left alone.\n\n\
 The gain is what the replay of all allocations takes less if the blocks of the site come from what is advised, and all \
 others from malloc, as a share of the program's CPU time. It has a range; where that is wider than 5 points and wider \
-than a third of the gain, millpond cannot tell. Predictions are made from the number of calls alone.\n\n\
+than a third of the gain, millpond cannot tell. Predictions, for which the same holds, are made from the number of calls \
+alone. A pool of one thread to which others return blocks is replayed as a pool that all threads share.\n\n\
 Progress is not shown if the variable MILLPOND_NO_PROGRESS is set. The exit code is 0, or 125 if millpond failed.";
 
 /// Shown below the help of the command that exports.

@@ -2,6 +2,8 @@
 
 use millpond_trace::{Ending, Summary};
 
+use crate::{replay::LEAST_ROUNDS, units};
+
 /// Returns why a trace is incomplete, and what to do, in one or two sentences; `None` if it is complete.
 pub(crate) fn incomplete(summary: &Summary) -> Option<String> {
     if summary.ending.is_complete() {
@@ -16,6 +18,16 @@ pub(crate) fn incomplete(summary: &Summary) -> Option<String> {
         }
         ("", _) => format!("{part}."),
         (reason, _) => format!("{part}: recording stopped because {reason}."),
+    })
+}
+
+/// Returns why this number of rounds is too small, in two sentences; `None` if it is not.
+pub(super) fn too_few(rounds: usize) -> Option<String> {
+    (rounds < LEAST_ROUNDS).then(|| {
+        format!(
+            "{} cannot tell a difference from chance. Replay with --rounds {LEAST_ROUNDS} or more.",
+            units::counted(rounds as u64, "round")
+        )
     })
 }
 

@@ -4,7 +4,7 @@
 use anyhow::{Result, bail, ensure};
 use millpond_trace::Reader;
 
-use super::{Bound, incomplete};
+use super::{Bound, exclusion::too_few, incomplete};
 use crate::{
     advise::{Kind, SiteAdvice, SiteAdvices},
     cli::Settings,
@@ -37,8 +37,8 @@ pub(crate) enum Selection {
 /// What is known about the gain of a change, in comparison with the baseline.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Gain {
-    /// The share of the program's CPU time that is saved according to the number of calls; `None` if the program's CPU
-    /// time is not known well enough.
+    /// The share of the program's CPU time that is saved according to the number of calls; `None` if the range is too
+    /// wide, or if the program's CPU time is not known well enough.
     pub(crate) predicted: Option<Estimate>,
     /// What the replay found.
     pub(crate) replayed: Told,
@@ -49,8 +49,9 @@ pub(crate) struct Gain {
 pub(crate) enum Told {
     /// The nanoseconds and the share of the program's CPU time that are saved; less than zero is lost.
     Saved { ns: Estimate, share: Estimate },
-    /// The rounds differ too much: the share lies in this range.
-    TooWide { share: Estimate },
+    /// The range of the share is too wide, because the rounds differ or because the cost of recording is not known well
+    /// enough.
+    TooWide { share: Estimate, rounds_differ: bool },
     /// It cannot be told, for this reason.
     Unknown(String),
 }
@@ -89,25 +90,35 @@ pub(crate) fn gains(
     for &(number, site) in &sites {
         match route(site, has_threads) {
             Ok(route) => replayed.push((number, route)),
-            Err(why) => alone.push((number, Gain { predicted: None, replayed: Told::Unknown(why) })),
+            Err(why) => alone.push((number, unknown(why))),
         }
     }
-    if !replayed.is_empty() {
-        let program = trace::program(reader);
-        let (baseline, obstacle) = Baseline::new(&settings.baseline, reader, &program)?;
-        let comparison = replay_all(reader, advices, &histogram, &replayed, settings, baseline)?;
-        let scale = Scale::new(advices, &comparison, &program, obstacle, has_threads);
-        for ((number, _), outcome) in replayed.iter().zip(comparison.outcomes.iter().skip(1)) {
-            alone.push((*number, scale.gain(&[&advices.sites[number - 1]], outcome)));
-        }
+    if replayed.is_empty() {
+        return Ok(Gains { alone, together: None });
+    }
+    let program = trace::program(reader);
+    let (baseline, obstacle) = Baseline::new(&settings.baseline, reader, &program)?;
+    if let Some(why) = incomplete(&advices.summary).or(obstacle) {
+        alone.extend(replayed.into_iter().map(|(number, _)| (number, unknown(why.clone()))));
         alone.sort_by_key(|(number, _)| *number);
-        let numbers: Vec<_> = replayed.iter().map(|(number, _)| *number).collect();
-        let sites: Vec<_> = numbers.iter().map(|number| &advices.sites[number - 1]).collect();
-        let all = comparison.outcomes.get(numbers.len() + 1).filter(|_| numbers.len() > 1);
-        let together = all.map(|outcome| (numbers, scale.gain(&sites, outcome)));
-        return Ok(Gains { alone, together });
+        return Ok(Gains { alone, together: None });
     }
-    Ok(Gains { alone, together: None })
+    let comparison = replay_all(reader, advices, &histogram, &replayed, settings, baseline)?;
+    let scale = Scale::new(advices, &comparison, &program, has_threads);
+    for ((number, _), outcome) in replayed.iter().zip(comparison.outcomes.iter().skip(1)) {
+        alone.push((*number, scale.gain(&[&advices.sites[number - 1]], outcome)));
+    }
+    alone.sort_by_key(|(number, _)| *number);
+    let numbers: Vec<_> = replayed.iter().map(|(number, _)| *number).collect();
+    let sites: Vec<_> = numbers.iter().map(|number| &advices.sites[number - 1]).collect();
+    let all = comparison.outcomes.get(numbers.len() + 1).filter(|_| numbers.len() > 1);
+    let together = all.map(|outcome| (numbers, scale.gain(&sites, outcome)));
+    Ok(Gains { alone, together })
+}
+
+/// Returns the gain of a site that is not replayed, for this reason.
+fn unknown(why: String) -> Gain {
+    Gain { predicted: None, replayed: Told::Unknown(why) }
 }
 
 /// Returns whether the advice for a site can be replayed: there is something that takes the place of `malloc`.
@@ -192,8 +203,6 @@ fn route(site: &SiteAdvice, has_threads: bool) -> Result<Route, String> {
 /// What turns measurements into gains.
 struct Scale {
     bound: Bound,
-    /// Why there can be no figures.
-    exclusion: Option<String>,
     /// The times of the baseline in each round, which ran twice.
     baseline: Vec<f64>,
     /// Nanoseconds by which it differs from itself.
@@ -204,39 +213,25 @@ struct Scale {
 }
 
 impl Scale {
-    /// `obstacle` says why the baseline is not the program's allocator.
-    fn new(
-        advices: &SiteAdvices,
-        comparison: &Comparison,
-        program: &str,
-        obstacle: Option<String>,
-        has_threads: bool,
-    ) -> Self {
+    fn new(advices: &SiteAdvices, comparison: &Comparison, program: &str, has_threads: bool) -> Self {
         let summary = &advices.summary;
         let bound = Bound::new(summary, comparison, None, program);
         let (baseline, chance) = twice(comparison);
         let call = bound.allocation.median / summary.events.max(1) as f64;
-        Self {
-            exclusion: incomplete(summary).or(obstacle),
-            baseline,
-            chance,
-            call,
-            pool_call: if has_threads { SHARED_CALL } else { POOL_CALL },
-            bound,
-        }
+        Self { baseline, chance, call, pool_call: if has_threads { SHARED_CALL } else { POOL_CALL }, bound }
     }
 
     fn gain(&self, sites: &[&SiteAdvice], outcome: &Outcome) -> Gain {
         let ns = sites.iter().map(|site| self.predicted_ns(site)).sum::<f64>();
         let estimate = Estimate { median: ns, least: ns * PREDICTED.0, most: ns * PREDICTED.1 };
-        let predicted = self.bound.share(estimate).filter(|_| self.exclusion.is_none());
+        let predicted = self.bound.share(estimate).filter(|share| is_narrow(*share));
         Gain { predicted, replayed: self.replayed(outcome) }
     }
 
     /// Returns the nanoseconds that a site saves if each call takes as long as the average, and as a pool's.
     fn predicted_ns(&self, site: &SiteAdvice) -> f64 {
         let measures = &site.measures;
-        let calls = (measures.calls() + site.measures.blocks - site.measures.live_blocks) as f64;
+        let calls = (measures.calls() + measures.blocks - measures.live_blocks) as f64;
         match site.kind {
             Kind::Capacity { .. } => measures.resizes as f64 * self.call,
             _ => calls * (self.call - self.pool_call).max(0.0),
@@ -244,13 +239,13 @@ impl Scale {
     }
 
     fn replayed(&self, outcome: &Outcome) -> Told {
-        if let Some(why) = &self.exclusion {
-            return Told::Unknown(why.clone());
+        if let Some(why) = too_few(outcome.times.len()) {
+            return Told::Unknown(why);
         }
         let Estimate { median, least, most } = Estimate::difference(&self.baseline, &outcome.times);
         let ns = Estimate { median, least: least - self.chance, most: most + self.chance };
-        match (self.bound.share(ns), &self.bound.doubt) {
-            (Some(share), _) => told(ns, share),
+        match (self.bound.share(ns).zip(self.bound.program), &self.bound.doubt) {
+            (Some((share, program)), _) => told(ns, share, program.median),
             (None, Some(doubt)) => Told::Unknown(doubt.text.clone()),
             (None, None) => Told::Unknown("the trace does not say how much CPU time the program took".into()),
         }
@@ -267,26 +262,66 @@ fn twice(comparison: &Comparison) -> (Vec<f64>, f64) {
     (means, Estimate::difference(&own.times, &control.times).median.abs() / 2.0)
 }
 
-/// Returns the gain, unless its range is too wide to say anything.
-fn told(ns: Estimate, share: Estimate) -> Told {
-    let width = share.most - share.least;
-    if width <= WIDEST.max(share.median.abs() * WIDEST_PART) {
+/// Returns the gain, unless its range is too wide to say anything; `program` is the program's CPU time, most likely.
+fn told(ns: Estimate, share: Estimate, program: f64) -> Told {
+    if is_narrow(share) {
         return Told::Saved { ns, share };
     }
-    Told::TooWide { share }
+    Told::TooWide { share, rounds_differ: !is_narrow(ns.over(program)) }
+}
+
+/// Returns whether the range of a share of the program's CPU time is narrow enough to say something.
+fn is_narrow(share: Estimate) -> bool {
+    share.most - share.least <= WIDEST.max(share.median.abs() * WIDEST_PART)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{advise::Measures, profile::Usage};
 
     #[test]
     fn a_wide_range_is_none() {
-        let ns = Estimate::exact(1e6);
-        let range = |least, median, most| told(ns, Estimate { median, least, most });
+        let range = |least, median, most| {
+            let share = Estimate { median, least, most };
+            told(share.map(|share| share * 1e6), share, 1e6)
+        };
+        let is_wide = |told| matches!(told, Told::TooWide { rounds_differ: true, .. });
         assert!(matches!(range(0.01, 0.02, 0.05), Told::Saved { .. }));
-        assert!(matches!(range(-0.01, 0.02, 0.05), Told::TooWide { .. }));
+        assert!(is_wide(range(-0.01, 0.02, 0.05)));
         assert!(matches!(range(0.25, 0.3, 0.35), Told::Saved { .. }), "a third of the gain");
-        assert!(matches!(range(0.2, 0.3, 0.35), Told::TooWide { .. }));
+        assert!(is_wide(range(0.2, 0.3, 0.35)));
+    }
+
+    #[test]
+    fn a_range_may_be_wide_though_the_rounds_agree() {
+        let (ns, program) = (Estimate::exact(3e5), Estimate { median: 1e6, least: 6e5, most: 1.2e6 });
+        let told = told(ns, ns.divided_by(program), program.median);
+        assert!(matches!(told, Told::TooWide { rounds_differ: false, .. }), "{told:?}");
+    }
+
+    /// Returns what is predicted for a site of 100,000 blocks, if a call takes 55 ns, and the program this many
+    /// milliseconds.
+    fn predicted(program_ms: f64) -> Option<Estimate> {
+        let measures = Measures { blocks: 100_000, ..Measures::default() };
+        let site = SiteAdvice {
+            frames: Vec::new(),
+            through: Vec::new(),
+            usage: Usage::default(),
+            measures,
+            lifetime: None,
+            kind: Kind::OneSize { bytes: 64 },
+        };
+        let program = Some(Estimate::exact(program_ms * 1e6));
+        let bound = Bound { program, ..Bound::default() };
+        let (baseline, chance, call, pool_call) = (Vec::new(), 0.0, 55.0, POOL_CALL);
+        Scale { bound, baseline, chance, call, pool_call }.gain(&[&site], &Outcome::default()).predicted
+    }
+
+    #[test]
+    fn a_prediction_with_a_wide_range_is_none() {
+        let share = predicted(1000.0).unwrap();
+        assert!((share.least, share.most) == (0.004, 0.016), "{share:?}");
+        assert_eq!(predicted(100.0), None, "4 to 16 %");
     }
 }

@@ -3,11 +3,12 @@
 
 use super::{
     Bound, Study,
+    exclusion::too_few,
     judge::{Change, Judge},
 };
 use crate::{
     estimate::Estimate,
-    replay::{Comparison, LEAST_ROUNDS, Name, Outcome, Relation, mimalloc_version},
+    replay::{Comparison, Name, Outcome, Relation, mimalloc_version},
     units,
 };
 
@@ -41,11 +42,8 @@ impl Verdict {
             return Self::none(exclusion);
         }
         let rounds = comparison.outcomes.iter().map(|outcome| outcome.times.len()).min().unwrap_or(0);
-        if rounds < LEAST_ROUNDS {
-            return Self::none(&format!(
-                "{} cannot tell a difference from chance. Replay with --rounds {LEAST_ROUNDS} or more.",
-                units::counted(rounds as u64, "round")
-            ));
+        if let Some(reason) = too_few(rounds) {
+            return Self::none(&reason);
         }
         let words = Words { judge: Judge { study, comparison, bound } };
         let ordinary = words.judge.best_ordinary();

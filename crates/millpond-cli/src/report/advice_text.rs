@@ -59,18 +59,26 @@ pub(crate) fn advice(advices: &SiteAdvices, gains: &Gains, second: Option<&Secon
 
 /// Says what a change gains.
 fn sentence(gain: &Gain, which: &str) -> String {
-    let predicted = gain.predicted.map(|share| format!("predicted to save {}; ", range(share, percent)));
-    format!("{}replayed {which}: {}", predicted.unwrap_or_default(), replayed(&gain.replayed))
+    let predicted = match (gain.predicted, &gain.replayed) {
+        (Some(share), _) => format!("predicted to save {}; ", range(share, percent)),
+        // There is no prediction either, for the same reason.
+        (None, Told::Unknown(_)) => String::new(),
+        (None, _) => "predicted: cannot tell; ".into(),
+    };
+    format!("{predicted}replayed {which}: {}", replayed(&gain.replayed))
 }
 
 /// Says what the replay found.
 pub(super) fn replayed(told: &Told) -> String {
     match told {
         Told::Saved { share, .. } => saved(*share),
-        Told::TooWide { share } => format!(
+        Told::TooWide { share, rounds_differ: true } => format!(
             "cannot tell, because the rounds differ too much: {}. More --rounds, or a less busy machine, may tell",
             saved(*share)
         ),
+        Told::TooWide { share, rounds_differ: false } => {
+            format!("cannot tell, because the cost of recording is not known well enough: {}", saved(*share))
+        }
         Told::Unknown(why) => format!("cannot tell, because {why}"),
     }
 }
@@ -78,7 +86,7 @@ pub(super) fn replayed(told: &Told) -> String {
 /// Says what share of the CPU time is saved.
 fn saved(share: Estimate) -> String {
     if share.least > 0.0 {
-        format!("saves {} of the CPU time", range(share, percent))
+        format!("saves {} of the CPU time", range(share.map(|saved| saved.min(1.0)), percent))
     } else if share.most < 0.0 {
         format!("costs {} of the CPU time", range(share.map(|lost| -lost), percent))
     } else {
