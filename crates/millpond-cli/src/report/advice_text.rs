@@ -152,7 +152,8 @@ fn facts(site: &SiteAdvice, calls: u64) -> String {
         ));
     }
     if measures.by_thread.len() > 1 {
-        facts.push(format!("by {}", counted(measures.by_thread.len() as u64, "thread")));
+        let least = if measures.tells_threads_apart() { "" } else { "at least " };
+        facts.push(format!("by {least}{}", counted(measures.by_thread.len() as u64, "thread")));
     }
     if measures.remote_frees > 0 {
         let share = measures.remote_frees as f64 / measures.blocks as f64;
@@ -172,6 +173,7 @@ fn lifetime_of(lifetime: Lifetime) -> &'static str {
 
 /// Says what to do.
 pub(super) fn action(kind: &Kind, measures: &Measures) -> String {
+    let arena = if measures.is_shared { "an arena of each thread" } else { "an arena" };
     match kind {
         Kind::OneSize { bytes } => format!("take them from a pool of blocks of {bytes} bytes"),
         Kind::Classes { sizes } => {
@@ -186,11 +188,11 @@ pub(super) fn action(kind: &Kind, measures: &Measures) -> String {
              bytes"
         ),
         Kind::Arena if measures.live_blocks > 0 => {
-            "take them from an arena: they are kept together to the end".into()
+            format!("take them from {arena}: they are kept together to the end")
         }
-        Kind::Arena => "take them from an arena, freed as a whole: they die together".into(),
+        Kind::Arena => format!("take them from {arena}, freed as a whole: they die together"),
         Kind::Frame { bytes } => format!(
-            "take them from an arena that is reset after each phase: they died together {}, {} at most",
+            "take them from {arena} that is reset after each phase: they died together {}, {} at most",
             counted(measures.generations, "time"),
             units::bytes(*bytes as f64)
         ),
@@ -207,11 +209,14 @@ pub(super) fn action(kind: &Kind, measures: &Measures) -> String {
             units::bytes(measures.chains.copied as f64),
         ),
         Kind::Growth => {
-            "look why there are ever more of them: a leak, or data that is kept; for kept data, an arena"
+            "find out why their number keeps growing: a leak, or data that is kept; for kept data, an arena"
                 .into()
         }
         Kind::Nothing(Reason::Few) => "leave it alone: it allocates too seldom to matter".into(),
         Kind::Nothing(Reason::Large) => "leave it alone: its blocks are large".into(),
+        Kind::Nothing(Reason::Aligned) => {
+            format!("leave it alone: its blocks are aligned to {} bytes", measures.align)
+        }
     }
 }
 

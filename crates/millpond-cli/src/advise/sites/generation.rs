@@ -1,10 +1,8 @@
 //! Blocks that die together. A generation of a site and a thread begins when there are no such blocks, and ends when
 //! there are none again. Its blocks die together if nearly all of them are freed after the last one was allocated.
 
-use super::measures::Measures;
+use super::measures::{Measures, THREADS};
 
-/// Threads whose numbers differ by a multiple of this count as one.
-const THREADS: u32 = 64;
 /// Smaller generations say nothing: a function that allocates two blocks and frees both is no phase.
 const LEAST_BLOCKS: u64 = 16;
 /// Max share of the blocks of a generation that are freed before its last allocation.

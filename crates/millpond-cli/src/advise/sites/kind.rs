@@ -15,14 +15,16 @@ const LARGE: u64 = 32 << 10;
 const NEARLY_ALL: f64 = 0.9;
 /// The share of the blocks of a pool of one size that have it. The others come from its parent.
 const ONE_SIZE: f64 = 0.95;
-/// A thread counts as one that allocates from this share of the blocks on.
+/// A thread counts as one that allocates if it has at least this part of the blocks of the thread with the most.
 const THREAD: f64 = 0.05;
-/// Blocks of which so few live at once per thread are buffers that can be used again.
+/// Max number of live blocks per thread of a site whose blocks are buffers that can be used again.
 const BUFFERS: u64 = 2;
+/// Alignment of the blocks of `malloc`. Buffers and pools of one size are not advised for blocks that are aligned more.
+const MALLOC_ALIGN: u32 = 16;
 /// A capacity must be enough for this share of the chains, and at least this share of it used by the average chain.
 const ENOUGH: f64 = 0.95;
 const USED: f64 = 0.75;
-/// From so many generations on, blocks that die together belong to a phase that is repeated.
+/// Min number of generations of a phase that is repeated.
 const PHASES: u64 = 3;
 /// A site is growing if the last quarter of the recording added at least this share of what it has at the end.
 const GROWING: f64 = 0.1;
@@ -48,7 +50,7 @@ pub(crate) enum Kind {
     Reuse { bytes: u64 },
     /// Begin with this many bytes instead of growing.
     Capacity { bytes: u64 },
-    /// Find out why there are ever more of them.
+    /// Find out why their number keeps growing.
     Growth,
     /// Leave it alone.
     Nothing(Reason),
@@ -61,6 +63,8 @@ pub(crate) enum Reason {
     Few,
     /// Its blocks are large.
     Large,
+    /// Its blocks are aligned more than those of a pool.
+    Aligned,
 }
 
 impl Kind {
@@ -68,8 +72,7 @@ impl Kind {
     pub(super) fn of(measures: &Measures, calls: u64) -> Self {
         let least = LEAST_CALLS.max((calls as f64 * LEAST_SHARE) as u64);
         let threads = measures.threads(THREAD).max(1);
-        let blocks = measures.blocks as f64;
-        let is_most = |part: u64| part as f64 >= blocks * NEARLY_ALL;
+        let is_most = |part: u64| part as f64 >= measures.blocks as f64 * NEARLY_ALL;
         if measures.calls() < least {
             return Self::Nothing(Reason::Few);
         }
@@ -85,10 +88,10 @@ impl Kind {
         if is_growing(measures) {
             return Self::Growth;
         }
-        if measures.remote_frees as f64 >= blocks * 0.5 {
-            return remote(measures);
+        if is_remote(measures) {
+            return pool(measures, threads);
         }
-        if measures.max_live_blocks <= BUFFERS * threads as u64 {
+        if measures.max_live_blocks <= BUFFERS * threads as u64 && measures.align <= MALLOC_ALIGN {
             return Self::Reuse { bytes: largest_usual(measures) };
         }
         if is_most(measures.together) && measures.generations / threads as u64 >= PHASES {
@@ -161,7 +164,8 @@ fn capacity(measures: &Measures) -> Option<u64> {
     // The beginning of a chain, and its steps.
     let calls = chains.count + chains.steps;
     let are_few = chains.count < LEAST_CALLS / 2 && !chains.are_slow();
-    if are_few || chains.count == 0 || (calls as f64) < measures.calls() as f64 * NEARLY_ALL {
+    let are_most = calls as f64 >= measures.calls() as f64 * NEARLY_ALL;
+    if are_few || chains.count == 0 || !are_most || measures.align > MALLOC_ALIGN {
         return None;
     }
     let bytes = chains.quantile(ENOUGH);
@@ -186,31 +190,34 @@ fn largest_usual(measures: &Measures) -> u64 {
     }
 }
 
-/// Returns the advice if most blocks are freed by other threads than those that allocate.
-fn remote(measures: &Measures) -> Kind {
-    match one_size(measures) {
-        Some(bytes) => Kind::RemoteFree { bytes },
-        None => Kind::ThreadCache { sizes: classes(measures) },
-    }
+/// Returns whether half of the blocks or more are freed by other threads than those that allocate.
+fn is_remote(measures: &Measures) -> bool {
+    measures.remote_frees as f64 >= measures.blocks as f64 * 0.5
 }
 
-/// Returns the pool for blocks that are freed in any order.
+/// Returns the pool for blocks that are freed in any order. A pool of one thread is no advice if another thread uses any
+/// of the blocks.
 fn pool(measures: &Measures, threads: usize) -> Kind {
-    match one_size(measures) {
-        _ if threads > 1 => Kind::ThreadCache { sizes: classes(measures) },
-        Some(bytes) => Kind::OneSize { bytes },
-        None => Kind::Classes { sizes: classes(measures) },
+    let one_size = one_size(measures);
+    if let Some(bytes) = one_size.filter(|_| is_remote(measures) && threads == 1) {
+        return Kind::RemoteFree { bytes };
+    }
+    match (one_size, classes(measures)) {
+        (_, sizes) if sizes.is_empty() => Kind::Nothing(Reason::Aligned),
+        (_, sizes) if measures.is_shared => Kind::ThreadCache { sizes },
+        (Some(bytes), _) => Kind::OneSize { bytes },
+        (None, sizes) => Kind::Classes { sizes },
     }
 }
 
 /// Returns the size that nearly all blocks have, rounded up.
 fn one_size(measures: &Measures) -> Option<usize> {
     let most = measures.sizes.iter().max_by_key(|size| (size.blocks, size.size))?;
-    let fits = most.blocks as f64 >= measures.blocks as f64 * ONE_SIZE && measures.resizes == 0;
-    fits.then_some(most.size as usize)
+    let is_only = most.blocks as f64 >= measures.blocks as f64 * ONE_SIZE && measures.resizes == 0;
+    (is_only && measures.align <= MALLOC_ALIGN).then_some(most.size as usize)
 }
 
-/// Returns block sizes for all blocks of a site.
+/// Returns block sizes for all blocks of a site; none if they are aligned more than those of any pool.
 fn classes(measures: &Measures) -> Vec<usize> {
     let counts = measures.sizes.iter().filter_map(|size| {
         let request = Request::recorded(size.size, measures.align).ok()?;
@@ -221,13 +228,16 @@ fn classes(measures: &Measures) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{generation::Generations, measures::SizeUse},
+        *,
+    };
 
     /// A site of blocks that each grow this often, to a size that each turn gives.
     fn grown(blocks: u64, steps: u32, end: impl Fn(u64) -> u64) -> Measures {
         let mut measures = Measures::default();
         for turn in 0..blocks {
-            measures.allocate(8, 0, 0);
+            measures.allocate(0, 8, 0, 0);
             (0..steps).for_each(|_| measures.resize(8, end(turn)));
             measures.end_chain(steps, end(turn));
         }
@@ -241,5 +251,43 @@ mod tests {
         assert_eq!(kind(&grown(1, 330, |_| 2640)), Kind::Capacity { bytes: 2640 });
         assert_eq!(kind(&grown(20, 4, |_| 128)), Kind::Nothing(Reason::Few));
         assert!(!matches!(kind(&grown(100, 4, |turn| 100 << (turn % 8))), Kind::Capacity { .. }));
+    }
+
+    /// A site of 1,000 blocks of 64 bytes that these threads allocate in turn, and free in any order.
+    fn allocated(threads: u32, align: u32) -> Measures {
+        let (mut measures, mut generations) = (Measures::default(), Generations::default());
+        measures.sizes = vec![SizeUse { size: 64, ..SizeUse::default() }];
+        for turn in 0..1000 {
+            measures.allocate(turn % threads, 64, align, 0);
+            generations.allocate(turn % threads, 64);
+            measures.free(64, 0, false, false);
+        }
+        generations.finish(&mut measures);
+        Measures { max_live_blocks: 1000, kept: 0, ..measures }
+    }
+
+    #[test]
+    fn a_pool_of_one_thread_needs_one_thread() {
+        let sizes = vec![64];
+        let kind = |measures: &Measures| Kind::of(measures, 1000);
+        assert_eq!(kind(&allocated(1, 0)), Kind::OneSize { bytes: 64 });
+        for threads in [2, 40, 64] {
+            assert_eq!(kind(&allocated(threads, 0)), Kind::ThreadCache { sizes: sizes.clone() }, "{threads}");
+        }
+        let mut other = allocated(1, 0);
+        other.touch(7);
+        assert_eq!(kind(&other), Kind::ThreadCache { sizes });
+        other.remote_frees = 900;
+        assert_eq!(kind(&other), Kind::RemoteFree { bytes: 64 });
+    }
+
+    #[test]
+    fn alignment_is_kept() {
+        let kind = |measures: &Measures| Kind::of(measures, 1000);
+        assert_eq!(kind(&allocated(1, 64)), Kind::Classes { sizes: vec![64] });
+        assert_eq!(kind(&allocated(1, 128)), Kind::Nothing(Reason::Aligned));
+        let buffer = |align| Measures { max_live_blocks: 1, ..allocated(1, align) };
+        assert_eq!(kind(&buffer(16)), Kind::Reuse { bytes: 64 });
+        assert_eq!(kind(&buffer(32)), Kind::Classes { sizes: vec![64] });
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 /// Number of times at which the live blocks are noted, at equal numbers of events.
 pub(super) const CHECKPOINTS: usize = 7;
+/// Threads whose numbers differ by a multiple of this count as one.
+pub(super) const THREADS: u32 = 64;
 /// A chain has at least this many steps: a buffer that grew once is common, and costs little.
 const LEAST_STEPS: u32 = 2;
 /// Chains of this many steps do not double: a buffer of 16 bytes would have a MiB.
@@ -62,6 +64,11 @@ pub(crate) struct Measures {
     /// Blocks of each thread that allocated some, the most first. Threads whose numbers differ by a multiple of 64 count
     /// as one.
     pub(crate) by_thread: Vec<u64>,
+    /// Whether several threads allocated, resized or freed its blocks.
+    pub(crate) is_shared: bool,
+    /// The thread that allocated the first of them, and the highest number of one that allocated.
+    pub(crate) first_thread: u32,
+    pub(crate) highest_thread: u32,
     /// Blocks that died together: their thread freed them after it had allocated the last of them.
     pub(crate) together: u64,
     /// Number of times that blocks died together, and max bytes of blocks at one of these times.
@@ -74,11 +81,13 @@ pub(crate) struct Measures {
 }
 
 impl Measures {
-    pub(super) fn allocate(&mut self, size: u64, align: u32, place: usize) {
-        self.range = match self.blocks {
-            0 => (size, size),
-            _ => (self.range.0.min(size), self.range.1.max(size)),
-        };
+    pub(super) fn allocate(&mut self, thread: u32, size: u64, align: u32, place: usize) {
+        if self.blocks == 0 {
+            (self.range, self.first_thread) = ((size, size), thread);
+        }
+        self.range = (self.range.0.min(size), self.range.1.max(size));
+        self.touch(thread);
+        self.highest_thread = self.highest_thread.max(thread);
         self.blocks += 1;
         self.bytes = self.bytes.saturating_add(size);
         self.align = self.align.max(align);
@@ -90,6 +99,11 @@ impl Measures {
             size.live += 1;
             size.max_live = size.max_live.max(size.live);
         }
+    }
+
+    /// Notes that a thread uses a block.
+    pub(super) fn touch(&mut self, thread: u32) {
+        self.is_shared |= thread != self.first_thread;
     }
 
     fn grow(&mut self, bytes: u64) {
@@ -137,9 +151,14 @@ impl Measures {
         self.blocks + self.resizes
     }
 
-    /// Returns how many threads allocate at least this share of its blocks.
-    pub(crate) fn threads(&self, share: f64) -> usize {
-        let least = self.blocks as f64 * share;
+    /// Returns whether no two threads count as one in `by_thread`.
+    pub(crate) fn tells_threads_apart(&self) -> bool {
+        self.highest_thread < THREADS
+    }
+
+    /// Returns how many threads allocate at least this part of what the thread with the most blocks does.
+    pub(crate) fn threads(&self, part: f64) -> usize {
+        let least = self.by_thread.first().map_or(0.0, |&most| most as f64 * part);
         self.by_thread.iter().filter(|&&blocks| blocks as f64 >= least).count()
     }
 

@@ -123,7 +123,7 @@ impl Survey<'_> {
     fn allocate(&mut self, thread: u32, action: Action, slot: u32) {
         let align = if let Verb::Allocate { align, .. } = action.verb { align } else { 0 };
         let site = &mut self.sites[action.site as usize];
-        site.allocate(action.size, align, action.place as usize);
+        site.allocate(thread, action.size, align, action.place as usize);
         self.generations[action.site as usize].allocate(thread, action.size);
         self.blocks[slot as usize] = Block {
             size: action.size,
@@ -143,6 +143,7 @@ impl Survey<'_> {
         }
         let site = &mut self.sites[block.site as usize];
         site.resize(block.size, size);
+        site.touch(thread);
         self.foreign += u64::from(block.owner != thread as u16);
         block.steps += u32::from(size > block.size);
         (block.size, block.owner) = (size, thread as u16);
@@ -153,6 +154,7 @@ impl Survey<'_> {
         let Some(site) = self.sites.get_mut(block.site as usize) else { return };
         self.foreign += u64::from(block.owner != thread as u16);
         site.free(block.size, block.place as usize, latest == slot, block.thread != thread as u16);
+        site.touch(thread);
         self.generations[block.site as usize].free(u32::from(block.thread), site);
         let next = self.blocks.get_mut(latest as usize);
         let ratio = |next: &Block| next.size as f64 / block.size.max(1) as f64;
