@@ -122,12 +122,12 @@ fn unknown(why: String) -> Gain {
 }
 
 /// Returns whether the advice for a site can be replayed: there is something that takes the place of `malloc`.
-pub(super) fn has_replay(site: &SiteAdvice) -> bool {
+fn has_replay(site: &SiteAdvice) -> bool {
     site.kind.is_advice() && site.kind != Kind::Growth
 }
 
 /// Returns the numbers of the selected sites.
-fn selected(advices: &SiteAdvices, selection: &Selection) -> Result<Vec<usize>> {
+pub(super) fn selected(advices: &SiteAdvices, selection: &Selection) -> Result<Vec<usize>> {
     let sites = &advices.sites;
     let is_replayed = |number: &usize| has_replay(&sites[number - 1]);
     match selection {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::Result;
 use millpond_trace::Reader;
 
-use super::gain::{Gain, Gains, Selection, gains, has_replay};
+use super::gain::{Gain, Gains, Selection, gains, selected};
 use crate::{
     advise::{Kind, SiteAdvice, SiteAdvices},
     cli::Settings,
@@ -37,22 +37,23 @@ fn key(site: &SiteAdvice) -> (Vec<&str>, &str) {
 }
 
 impl Second {
-    /// Matches the sites, and replays the second recording with the advice for the first if there are settings.
+    /// Matches the sites. If there are settings, replays the second recording with the advice for those sites of the
+    /// first that are selected.
     pub(crate) fn new(
         reader: &mut Reader,
         first: &SiteAdvices,
         mut own: SiteAdvices,
+        selection: &Selection,
         settings: Option<&Settings>,
-        most: usize,
     ) -> Result<Self> {
         let pairs = pairs(first, &own);
         let kinds: Vec<_> = own.sites.iter().map(|site| site.kind.clone()).collect();
         for &(ours, theirs) in &pairs {
             own.sites[theirs - 1].kind = first.sites[ours - 1].kind.clone();
         }
-        let replayed = pairs.iter().map(|&(_, theirs)| theirs);
-        let replayed: Vec<_> =
-            replayed.filter(|theirs| has_replay(&own.sites[theirs - 1])).take(most).collect();
+        let selected = selected(first, selection)?;
+        let replayed = pairs.iter().filter(|(ours, _)| selected.contains(ours));
+        let replayed = replayed.map(|&(_, theirs)| theirs).collect();
         let gains = match settings {
             Some(settings) => gains(reader, &own, &Selection::Named(replayed), settings)?,
             None => Gains::default(),

@@ -13,7 +13,7 @@ use crate::{
     units::{self, bytes, count, counted, percent, range},
 };
 
-/// How many sites with advice are shown, and how many that are left alone.
+/// Max number of sites with advice that are shown, in addition to those replayed, and of sites that are left alone.
 const MOST: usize = 20;
 const MOST_ALONE: usize = 5;
 
@@ -26,7 +26,9 @@ pub(crate) fn advice(advices: &SiteAdvices, gains: &Gains, second: Option<&Secon
     if advised.is_empty() {
         sections.push(format!("{BOLD}Nothing to do{BOLD:#}\n  No call site is worth a change.\n"));
     } else {
-        let shown = &advised[..advised.len().min(MOST)];
+        let is_replayed = |number| gains.of(number).is_some();
+        let shown = (0..).zip(&advised).filter(|(at, (number, _))| *at < MOST || is_replayed(*number));
+        let shown: Vec<_> = shown.map(|(_, &site)| site).collect();
         let text = shown.iter().map(|&(number, site)| {
             let mut text = self::site(number, site, calls);
             text.extend(gains.of(number).map(|gain| format!("      {}\n", sentence(gain, "alone"))));

@@ -120,6 +120,9 @@ fn a_second_recording_agrees_or_does_not() {
     }
     let text = advise(&first, &options);
     assert_eq!(text.matches("second recording: the same advice; ").count(), 4, "{text}");
+    let text = advise(&first, &[&options[..], &["--sites", "2"]].concat());
+    assert_eq!(text.matches("second recording: the same advice; ").count(), 1, "{text}");
+    assert!(text.contains("replayed alone: cannot tell, because 1 round cannot tell"), "{text}");
 
     let other = folder.path().join("other.mpt");
     write_trace(&other, |writer| {
