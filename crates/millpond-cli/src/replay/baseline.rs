@@ -12,7 +12,7 @@ use millpond_trace::Reader;
 use object::{Endianness, Object, ObjectSymbol, read::elf::ElfFile64};
 use serde::Serialize;
 
-use super::{Name, race, worker};
+use super::{Name, contender::IS_FOR_GLIBC, race, worker};
 use crate::trace;
 
 /// Folders of the system. A trace may come from anywhere, so no library outside of them is loaded because a trace names
@@ -156,7 +156,7 @@ impl<'a> Recorded<'a> {
     /// Returns glibc as the baseline.
     fn glibc(&self) -> Baseline {
         let relation = match (self.file, self.allocator) {
-            (_, "") if self.is_glibc() => Relation::Recorded,
+            (_, "") if self.is_glibc() && IS_FOR_GLIBC => Relation::Recorded,
             ("", "") => Relation::Assumed,
             _ => Relation::Other,
         };
@@ -269,6 +269,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
     fn glibc_is_the_baseline_of_what_it_served() {
         let glibc = |file, allocator| recorded(file, &[], allocator).glibc().relation;
         assert_eq!(glibc("/lib/libc.so.6", ""), Relation::Recorded);

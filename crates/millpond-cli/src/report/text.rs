@@ -73,12 +73,15 @@ fn served(study: &Study) -> String {
         (None, Relation::Recorded) => return String::new(),
         (Some(library), Relation::Recorded) => format!("its calls were served by {}", shown(library)),
         (None, Relation::Assumed) => {
-            "the trace does not say which allocator served its calls: glibc is assumed".into()
+            let glibc = study.baseline.title();
+            format!("the trace does not say which allocator served its calls: {glibc} is assumed")
         }
         (Some(library), Relation::Assumed) => {
             format!("the trace does not say which allocator served its calls: {} is assumed", shown(library))
         }
-        (None, Relation::Other) => format!("compared with glibc, which {program} did not use"),
+        (None, Relation::Other) => {
+            format!("compared with {}, which {program} did not use", study.baseline.title())
+        }
         (Some(library), Relation::Other) => {
             format!("compared with {}, which {program} did not use", shown(library))
         }

@@ -51,13 +51,16 @@ pub(crate) trait Contender {
     unsafe fn usable(&self, block: *mut u8, request: Request) -> usize;
 }
 
+/// Whether this program was built for glibc, whose `malloc` then serves [`Name::Glibc`].
+pub(crate) const IS_FOR_GLIBC: bool = cfg!(all(target_os = "linux", target_env = "gnu"));
+
 /// The names of the contenders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Name {
     /// No allocator: the cost of the loop itself.
     Bare,
-    /// `malloc` of glibc.
+    /// `malloc` of glibc, or of the C library that this program was built for.
     #[default]
     Glibc,
     /// `malloc` of another library: the one that served the program, or one that the user names.
@@ -97,6 +100,7 @@ impl Name {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Huge => "advised, huge",
+            Self::Glibc if !IS_FOR_GLIBC => "this system's malloc",
             _ => self.text(),
         }
     }
