@@ -56,8 +56,8 @@ pub(crate) struct Routing {
     pub(crate) selections: Vec<Vec<u8>>,
 }
 
-/// Replays a trace with the baseline and with each selection, in another random order in each round. The outcomes are those of the baseline, and then
-/// of the selections.
+/// Replays a trace with the baseline and with each selection, in another random order in each round. The outcomes are
+/// those of the baseline, and then of the selections.
 pub(crate) fn measure_routes(
     reader: &mut Reader,
     histogram: &Histogram,

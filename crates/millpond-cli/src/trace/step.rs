@@ -20,7 +20,7 @@ impl Request {
     const SHIFT: u32 = 56;
     const ROUTE: u32 = 48;
 
-    /// Creates a request from a size. If the size is zero, the alignment is 1.
+    /// Creates a request from a size, which is at most [`LARGEST`]. If the size is zero, the alignment is 1.
     pub(crate) fn of_size(size: u64) -> Self {
         let power = if size == 0 { 0 } else { size.trailing_zeros().min(4) };
         Self(u64::from(power) << Self::SHIFT | size)
@@ -72,8 +72,9 @@ impl Request {
     /// Returns the request as a `Layout`.
     #[inline(always)]
     pub(crate) fn layout(self) -> Layout {
-        // SAFETY: every constructor except `from_bytes` limits the size to `LARGEST` and takes a power of two below
-        // 2^32; `from_bytes` checks the same.
+        // SAFETY: the size is below 2^48, because `size` has no more bits, and the alignment below 2^32: `aligned` takes a
+        // power of two that is a `u32`, `of_size` one up to 16, and `from_bytes` checks it. So their sum is at most
+        // `isize::MAX`.
         unsafe { Layout::from_size_align_unchecked(self.size(), self.align()) }
     }
 }
