@@ -38,8 +38,8 @@ impl Estimate {
         Self { median: middle(&sorted), least, most }
     }
 
-    /// Returns the interval in which the median of ever more such rounds lies, with a confidence of at least 93 % if
-    /// there are [`LEAST_ROUNDS`]: the narrowest pair of rounds, as far from the smallest as from the largest, that
+    /// Returns an interval that contains the median of the distribution of such rounds, with a confidence of at least 93 %
+    /// if there are [`LEAST_ROUNDS`]: the narrowest pair of rounds, as far from the smallest as from the largest, that
     /// reaches this confidence. A few outliers among many rounds do not widen it.
     pub(crate) fn confidence_interval(rounds: &[f64]) -> Self {
         Self::without(rounds, cut(rounds.len()))

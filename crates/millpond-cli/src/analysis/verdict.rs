@@ -187,7 +187,7 @@ impl Words<'_> {
             None => return self.speed(gain, "faster"),
         };
         match self.judge.bound.share(gain) {
-            Some(share) => format!("{word} {} faster", units::percent(end(share))),
+            Some(share) => format!("{word} {} faster", units::percent(end(share).min(1.0))),
             None => format!("{word} {} faster", units::time(end(gain))),
         }
     }

@@ -51,6 +51,7 @@ fn largest_process_is_judged_unless_another_is_named() {
             report.starts_with(&format!("millpond: this report is about {judged} (process ")),
             "{report}"
         );
+        assert_eq!(report.contains(", which has the most events\n"), options.is_empty(), "{report}");
         assert!(report.contains("millpond: 1 other process with ") && report.contains(other), "{report}");
         assert!(report.contains("millpond: the trace is kept in "), "{report}");
         assert!(report.contains(&format!("\n{judged} ")), "{report}");

@@ -27,6 +27,7 @@ pub(crate) fn run(arguments: cli::Try) -> Result<ExitCode> {
     let path = output.clone().unwrap_or_else(|| scratch.path().join("try.mpt"));
     // Only a trace that is kept needs stacks; without them, recording costs less.
     let stacks = if output.is_some() { StackOptions::default() } else { StackOptions::callers() };
+    let is_named = process.is_some();
     let options = record::Options {
         command,
         output: path.clone(),
@@ -42,7 +43,7 @@ pub(crate) fn run(arguments: cli::Try) -> Result<ExitCode> {
         Some(runs) => record_and_compare(&options, runs)?,
         None => (record::run(&options)?, None),
     };
-    for line in notes(&recording, output.is_some()) {
+    for line in notes(&recording, is_named, output.is_some()) {
         terminal::eprint(&line);
     }
     let Some(judged) = recording.chosen() else { return Ok(recording.exit_code()) };
@@ -93,15 +94,14 @@ fn judge(
     terminal::print_aside(&report::text(&study.replay(&mut reader, settings)?))
 }
 
-/// Reports what is judged, what was not recorded, and where the trace is.
-fn notes(recording: &Recording, kept: bool) -> Vec<String> {
+/// Reports what is judged, what was not recorded, and where the trace is; `is_named` says whether the user has named the
+/// process.
+fn notes(recording: &Recording, is_named: bool, kept: bool) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(judged) = recording.chosen().filter(|_| !recording.is_alone()) {
         let process = judged.start.process;
-        lines.push(format!(
-            "this report is about {} (process {process}), which has the most events",
-            judged.name
-        ));
+        let why = if is_named { "" } else { ", which has the most events" };
+        lines.push(format!("this report is about {} (process {process}){why}", judged.name));
     }
     lines.extend(record::about(recording));
     if kept && !recording.traces.is_empty() {
