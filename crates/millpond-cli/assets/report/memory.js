@@ -26,7 +26,7 @@ function memoryView() {
     const unsampled = "Not recorded: the recording has no samples of resident memory.";
     const steps = [
       ["requested", asked, "What the program asked for and had not freed.", ""],
-      ["usable", usable, usable === null ? missing : `The allocator rounds sizes up: ${bytes(usable - asked)} more.`, ""],
+      ["usable", usable, usable === null ? missing : `The allocator rounds sizes up: ${bytes(Math.max(0, usable - asked))} more.`, ""],
       ["pages", pages, pages === null ? missing : `Pages on which these blocks lie: ${bytes(Math.max(0, pages - (usable ?? asked)))} of them are headers, free blocks and gaps.`, ""],
       ["anonymous", anonymous, anonymous === null ? unsampled : `Anonymous resident memory ${time(sample[0])} after the start: the heap with its free pages, stacks, data of the program and its libraries, and what it mapped by itself.`, "resident"],
       ["resident", resident, resident === null ? unsampled : "All resident memory: also files, such as the code of the program and its libraries.", "resident"],

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// Bytes of a page.
-pub(super) const PAGE: u64 = 4096;
+const PAGE: u64 = 4096;
 
 /// The live blocks when most bytes are live for the first time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use millpond_trace::analysis::{self, HeatMap, Timeline};
 
-use super::{BINS, pages::Pages};
+use super::BINS;
+use crate::profile::Heap;
 
 /// Number of classes of sizes: powers of two.
 pub(crate) const SIZE_CLASSES: usize = HeatMap::SIZES;
@@ -63,8 +64,6 @@ pub(crate) struct Live {
     pub(crate) sizes: Vec<u64>,
     /// By class of size.
     pub(crate) classes: Vec<Blocks>,
-    /// The memory behind the blocks, if the trace has addresses or usable sizes.
-    pub(crate) pages: Option<Pages>,
 }
 
 /// A span of time.
@@ -82,6 +81,8 @@ pub(crate) struct Bin {
     /// What was live when most bytes were, and at the end.
     pub(crate) peak: Live,
     pub(crate) end: Live,
+    /// What the live blocks took when most bytes were live, if the trace has addresses or usable sizes.
+    pub(crate) heap: Option<Heap>,
 }
 
 impl Live {
@@ -91,7 +92,6 @@ impl Live {
             units: vec![Blocks::default(); space.units],
             sizes: vec![0; space.sizes],
             classes: vec![Blocks::default(); SIZE_CLASSES],
-            pages: None,
         }
     }
 }
@@ -106,6 +106,7 @@ impl Bin {
             chains: vec![0; analysis::CHAINS],
             peak: Live::default(),
             end: Live::default(),
+            heap: None,
         }
     }
 
@@ -124,7 +125,7 @@ impl Bin {
             sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
         }
         if next.peak.bytes > self.peak.bytes {
-            self.peak = next.peak;
+            (self.peak, self.heap) = (next.peak, next.heap);
         }
         self.end = next.end;
     }

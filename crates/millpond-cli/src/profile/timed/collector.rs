@@ -10,9 +10,9 @@ use millpond_trace::{
 
 use super::{
     bins::{self, Bin, Blocks, Live, SIZE_CLASSES, Space},
-    pages::{self, Place},
     select::Selection,
 };
+use crate::profile::heap::{Extent, Heap};
 
 /// No number.
 const NONE: u32 = u32::MAX;
@@ -87,11 +87,11 @@ pub(super) struct Collector<'a> {
     events: u64,
     cells: HashMap<(u16, u16, u32), Blocks, FixedState>,
     resized: Vec<Resized>,
-    /// Where each block lies, if the trace has that, and what is known about the next blocks of this block of events.
-    places: Vec<Place>,
+    /// What each block takes, by slot, if the trace has details; those of the current block of events; and the number of
+    /// allocations and resizes in it so far.
+    extents: Vec<Extent>,
     details: Vec<Detail>,
-    /// The number of these that were used.
-    used: usize,
+    detail: usize,
 }
 
 impl<'a> Collector<'a> {
@@ -126,9 +126,9 @@ impl<'a> Collector<'a> {
             events: 0,
             cells: HashMap::default(),
             resized: vec![Resized::default(); selection.sites.len() + 1],
-            places: Vec::new(),
+            extents: Vec::new(),
             details: Vec::new(),
-            used: 0,
+            detail: 0,
         };
         collector.changed();
         collector
@@ -162,11 +162,11 @@ impl<'a> Collector<'a> {
     /// Ends the current span and begins the next.
     #[cold]
     fn end_bin(&mut self) {
-        let mut bin = std::mem::replace(&mut self.current, Bin::new(self.space));
-        bin.end = self.snapshot();
         if !self.reached {
-            bin.peak = bin.end.clone();
+            self.note_peak();
         }
+        let mut bin = std::mem::replace(&mut self.current, Bin::new(self.space));
+        bin.end = self.now.clone();
         self.bins.push(bin);
         self.bin_end = self.bin_end.saturating_add(self.width);
         self.reached = false;
@@ -179,18 +179,17 @@ impl<'a> Collector<'a> {
         let most = self.peaks.get(self.bins.len()).copied().unwrap_or(u64::MAX);
         if !self.reached && self.now.bytes >= most {
             self.reached = true;
-            self.current.peak = self.snapshot();
+            self.note_peak();
         }
     }
 
-    /// Returns what is live now.
+    /// Notes what is live now as the peak of the span.
     #[cold]
-    fn snapshot(&self) -> Live {
-        let live = || {
-            let blocks = self.blocks.iter().zip(&self.places).filter(|(block, _)| block.is_live);
-            pages::pages(blocks.map(|(block, place)| (*place, block.size)))
-        };
-        Live { pages: (!self.places.is_empty()).then(live), ..self.now.clone() }
+    fn note_peak(&mut self) {
+        self.current.peak = self.now.clone();
+        let live = self.blocks.iter().zip(&self.extents).filter(|(block, _)| block.is_live);
+        let heap = || Heap::of(live.map(|(_, extent)| *extent));
+        self.current.heap = (!self.extents.is_empty()).then(heap);
     }
 
     /// Notes that a block becomes live, or live with another size.
@@ -224,15 +223,14 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Notes where a block lies, if that is known.
+    /// Notes what a block takes, in a trace with details.
     #[inline]
-    fn place(&mut self, slot: u32) {
-        let Some(detail) = self.details.get(self.used) else { return };
-        self.used += 1;
-        if self.places.is_empty() {
-            self.places = vec![Place::default(); self.blocks.len()];
+    fn extend(&mut self, slot: u32, requested: u64) {
+        if let Some(extent) = self.extents.get_mut(slot as usize) {
+            let Detail { address, usable, .. } = self.details.get(self.detail).copied().unwrap_or_default();
+            self.detail += 1;
+            *extent = Extent { requested, usable, address };
         }
-        self.places[slot as usize] = Place { address: detail.address, usable: detail.usable };
     }
 
     fn allocate(&mut self, time: u64, thread: u32, action: Action, slot: u32) {
@@ -250,7 +248,7 @@ impl<'a> Collector<'a> {
         };
         self.call(action);
         self.enter(unit, size, size_number);
-        self.place(slot);
+        self.extend(slot, size);
         self.changed();
     }
 
@@ -265,7 +263,7 @@ impl<'a> Collector<'a> {
         self.enter(before.0, action.size, action.size_number);
         self.current.units[before.0 as usize].resizes.add(copied);
         self.call(action);
-        self.place(slot);
+        self.extend(slot, action.size);
         self.changed();
     }
 
@@ -315,6 +313,7 @@ impl Visitor for Collector<'_> {
     fn shapes(&mut self, shapes: &[Shape]) {
         self.actions.clear();
         self.details.clear();
+        self.detail = 0;
         for shape in shapes {
             let size_number = self.size_numbers.get(&shape.size).copied().unwrap_or(NONE);
             // Only frees have no unit, and they do not use it.
@@ -324,7 +323,10 @@ impl Visitor for Collector<'_> {
     }
 
     fn details(&mut self, details: &[Detail]) {
-        (self.details, self.used) = (details.to_vec(), 0);
+        if self.extents.is_empty() {
+            self.extents = vec![Extent::default(); self.blocks.len()];
+        }
+        self.details.extend_from_slice(details);
     }
 
     fn event(&mut self, time: u64, thread: u32, shape: usize, slot: u32) {

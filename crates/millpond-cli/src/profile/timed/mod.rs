@@ -3,7 +3,6 @@
 
 mod bins;
 mod collector;
-mod pages;
 mod select;
 
 use anyhow::Result;

@@ -146,7 +146,7 @@ impl<'a> Page<'a> {
             sizes: entries::sizes(timed),
             flows: entries::flows(timed),
             chains: entries::chains(timed),
-            memory: timed.bins.iter().filter_map(memory).collect(),
+            memory: memory(&timed.bins),
             advice,
         }
     }
@@ -159,8 +159,13 @@ impl Page<'_> {
     }
 }
 
-fn memory(bin: &Bin) -> Option<(Option<u64>, Option<u64>)> {
-    bin.peak.pages.map(|pages| (pages.usable, pages.touched))
+/// Returns what the live blocks take at the peak of each span; nothing if no span has that.
+fn memory(bins: &[Bin]) -> Vec<(Option<u64>, Option<u64>)> {
+    let of_bin = |bin: &Bin| bin.heap.map_or((None, None), |heap| (heap.usable, heap.pages));
+    match bins.iter().any(|bin| bin.heap.is_some()) {
+        true => bins.iter().map(of_bin).collect(),
+        false => Vec::new(),
+    }
 }
 
 fn line(timeline: &Timeline) -> Line {

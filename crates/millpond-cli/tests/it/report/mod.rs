@@ -121,13 +121,17 @@ fn memory_behind_blocks_is_known_if_the_trace_has_addresses() {
     let trace = folder.path().join("addresses.mpt");
     let memory = |all: bool| {
         write_trace_of(&trace, 1000, |trace| {
-            for (time, address) in [(0, 0x10_0ff0), (10, 0x10_1800), (20, 0x20_0000)] {
+            // Nothing happens in the first spans.
+            for (time, address) in [(500, 0x10_0ff0), (510, 0x10_1800), (520, 0x20_0000)] {
                 trace.allocate(At { time, ..At::default() }, 100, 0, false).unwrap();
-                let usable = (all || time < 20).then_some(120);
+                let usable = (all || time < 520).then_some(120);
                 trace.detail(Detail { address: Some(address), usable, ..Detail::default() }).unwrap();
             }
         });
-        embedded(&page(&trace))["memory"].as_array().unwrap().last().unwrap().clone()
+        let data = embedded(&page(&trace));
+        let [memory, spans] = ["memory", "span_peaks"].map(|field| data[field].as_array().unwrap());
+        assert_eq!(memory.len(), spans.len(), "one for each span");
+        memory.last().unwrap().clone()
     };
     assert_eq!(
         memory(true),
