@@ -95,6 +95,11 @@ impl Budget {
         std::iter::once(Ok(Matcher::All)).chain(matchers).collect()
     }
 
+    /// Iterates over the figures that have a limit.
+    pub(super) fn figures(&self) -> impl Iterator<Item = Figure> {
+        self.limits().flat_map(|(_, limits)| limits.keys().copied())
+    }
+
     /// Iterates over the limits, those of the whole program first, with words for what each is about.
     pub(super) fn limits(&self) -> impl Iterator<Item = (String, &Limits)> {
         let about = |entry: &Entry| match (&entry.function, &entry.site) {

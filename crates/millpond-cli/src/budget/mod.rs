@@ -130,7 +130,8 @@ impl Run {
 /// Checks recordings against a budget.
 pub(crate) fn check(path: &Path, traces: &[PathBuf], query: Query) -> Result<Checked> {
     let budget = Budget::read(path)?;
-    let runs = read(traces, query)?;
+    let needs: Vec<_> = budget.figures().flat_map(Figure::needs).copied().collect();
+    let runs = read(traces, Query { needs: &needs, ..query })?;
     let measured = measure(&budget, &runs)?;
     let mut items = Vec::new();
     for ((about, limits), usages) in budget.limits().zip(&measured) {

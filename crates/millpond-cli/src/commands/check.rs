@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &cli::Check) -> Result<ExitCode> {
 /// Returns what is read of the recordings.
 fn query(arguments: &cli::Check) -> Query<'_> {
     let cli::Check { selected, filter, places, .. } = arguments;
-    Query { process: selected.process.as_deref(), filter, places }
+    Query { process: selected.process.as_deref(), filter, places, needs: &[] }
 }
 
 fn check(budget: &Path, arguments: &cli::Check) -> Result<ExitCode> {

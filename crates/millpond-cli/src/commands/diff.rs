@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 
-use crate::{cli, compare, query::Query, report, terminal};
+use crate::{cli, compare, export::Measure, query::Query, report, terminal};
 
 /// Runs the command.
 pub(crate) fn run(arguments: cli::Diff) -> Result<ExitCode> {
@@ -18,7 +18,8 @@ pub(crate) fn run(arguments: cli::Diff) -> Result<ExitCode> {
         );
         after = before.split_off(1);
     }
-    let query = Query { process: selected.process.as_deref(), filter: &filter, places: &places };
+    let needs = folded.map_or(&[][..], Measure::needs);
+    let query = Query { process: selected.process.as_deref(), filter: &filter, places: &places, needs };
     let comparison = compare::compare(&before, &after, query)?;
     terminal::print(&match folded {
         Some(measure) => report::diff_folded(&comparison, |usage| measure.of(&usage.totals())),

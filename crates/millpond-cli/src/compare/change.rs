@@ -1,5 +1,6 @@
 //! Figures of runs, and whether they differ by more than equal runs do.
 
+use millpond_trace::Lack;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -70,6 +71,15 @@ impl Figure {
         match self {
             Self::Allocations | Self::Temporaries => count(number),
             _ => bytes(number as f64),
+        }
+    }
+
+    /// Returns what a trace must not lack.
+    pub(crate) fn needs(self) -> &'static [Lack] {
+        match self {
+            Self::Allocations | Self::Bytes | Self::PeakBytes | Self::LiveBytes => &[],
+            Self::GrowthBytes => &[Lack::Times],
+            Self::Temporaries => &[Lack::Threads],
         }
     }
 

@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::Result;
+use millpond_trace::Origin;
 
 use self::run::Common;
 pub(crate) use self::{
@@ -56,8 +57,8 @@ impl Comparison {
     }
 }
 
-/// A change of each of [`Figure::ALL`].
-pub(crate) type Changes = [Change; Figure::ALL.len()];
+/// A change of each of [`Figure::ALL`]; `None` if a trace was converted from a file that does not say the figure.
+pub(crate) type Changes = [Option<Change>; Figure::ALL.len()];
 
 /// A call site before and after.
 pub(crate) struct Site {
@@ -68,18 +69,18 @@ pub(crate) struct Site {
     /// The number of runs that have it.
     pub(crate) runs_before: usize,
     pub(crate) runs_after: usize,
-    /// The class of the lifetimes of its blocks, if all runs agree.
+    /// The class of the lifetimes of its blocks, if all traces are recordings and agree.
     pub(crate) lifetime_before: Option<Lifetime>,
     pub(crate) lifetime_after: Option<Lifetime>,
 }
 
 impl Site {
     pub(crate) fn is_changed(&self) -> bool {
-        self.changes.iter().any(Change::is_clear)
+        self.changes.iter().flatten().any(Change::is_clear)
     }
 
     pub(crate) fn is_same(&self) -> bool {
-        self.changes.iter().all(|change| change.change == Verdict::Same)
+        self.changes.iter().flatten().all(|change| change.change == Verdict::Same)
     }
 }
 
@@ -95,9 +96,12 @@ pub(crate) fn compare(before: &[PathBuf], after: &[PathBuf], query: Query) -> Re
     notes.dedup();
     let runs = before.len().max(after.len());
     let whole = |runs: &[Run]| runs.iter().map(|run| run.total).collect::<Vec<_>>();
-    let total = changes(&whole(&before), &whole(&after), runs);
+    let all = || before.iter().chain(&after);
+    let origins: Vec<_> = all().map(|run| run.summary.resources.origin()).collect();
+    let changes = |before: &[Usage], after: &[Usage]| changes(before, after, runs, &origins);
+    let total = changes(&whole(&before), &whole(&after));
     let mut groups: BTreeMap<Option<u32>, Group> = BTreeMap::new();
-    for (number, run) in before.iter().chain(&after).enumerate() {
+    for (number, run) in all().enumerate() {
         for (&stack, usage) in &run.stacks {
             let telling = tree.in_stack(stack).find(|function| !skipped.contains(function));
             let telling = telling.or_else(|| tree.in_stack(stack).last());
@@ -107,7 +111,9 @@ pub(crate) fn compare(before: &[PathBuf], after: &[PathBuf], query: Query) -> Re
             *group.stacks.entry(stack).or_default() += usage.bytes;
         }
     }
-    let walls: Vec<_> = before.iter().chain(&after).map(|run| run.summary.wall_ns).collect();
+    let walls: Vec<_> = all().map(|run| run.summary.wall_ns).collect();
+    let is_recorded = origins.iter().all(|&origin| origin == Origin::Recorded);
+    let lifetime = |usages: &[Usage], walls: &[u64]| lifetime(usages, walls).filter(|_| is_recorded);
     let site = |(telling, group): (Option<u32>, Group)| {
         let (old, new) = group.runs.split_at(before.len());
         let has = |runs: &[Usage]| runs.iter().filter(|usage| usage.allocations > 0).count();
@@ -116,7 +122,7 @@ pub(crate) fn compare(before: &[PathBuf], after: &[PathBuf], query: Query) -> Re
         let skipped = tree.in_stack(stack).position(|function| Some(function) == telling);
         Site {
             frames: tree.functions(stack).skip(skipped.unwrap_or(0)).cloned().collect(),
-            changes: changes(old, new, runs),
+            changes: changes(old, new),
             runs_before: has(old),
             runs_after: has(new),
             lifetime_before: lifetime(old, &walls[..before.len()]),
@@ -141,10 +147,12 @@ struct Group {
     stacks: BTreeMap<u32, u64>,
 }
 
-fn changes(before: &[Usage], after: &[Usage], runs: usize) -> Changes {
+/// Compares all figures that traces of these origins have.
+fn changes(before: &[Usage], after: &[Usage], runs: usize, origins: &[Origin]) -> Changes {
     Figure::ALL.map(|figure| {
+        let lacks = |origin: &Origin| figure.needs().iter().any(|&lack| origin.has_no(lack));
         let span = |usages: &[Usage]| Span::of(usages.iter().map(|usage| figure.of(usage)));
-        Change::new(figure, span(before), span(after), runs)
+        (!origins.iter().any(lacks)).then(|| Change::new(figure, span(before), span(after), runs))
     })
 }
 
@@ -157,7 +165,7 @@ fn lifetime(usages: &[Usage], walls: &[u64]) -> Option<Lifetime> {
 
 /// Returns the largest change as a share of the figure of the whole program.
 fn share(changes: &Changes, total: &Changes) -> f64 {
-    let shares = changes.iter().zip(total).map(|(change, total)| {
+    let shares = changes.iter().flatten().zip(total.iter().flatten()).map(|(change, total)| {
         let whole = total.before.middle().max(total.after.middle()).max(1.0);
         if change.is_clear() { change.difference().abs() / whole } else { 0.0 }
     });

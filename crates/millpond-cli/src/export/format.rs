@@ -62,7 +62,7 @@ pub(crate) enum Measure {
 
 impl Measure {
     /// Returns what a trace must not lack.
-    pub(super) fn needs(self) -> &'static [Lack] {
+    pub(crate) fn needs(self) -> &'static [Lack] {
         match self {
             Self::Bytes | Self::Calls | Self::Live => &[],
             Self::Peak => &[Lack::Peak],

@@ -13,6 +13,8 @@ pub(crate) struct Query<'a> {
     pub(crate) process: Option<&'a str>,
     pub(crate) filter: &'a cli::Filter,
     pub(crate) places: &'a cli::Places,
+    /// What a trace must not lack, besides what every comparison needs.
+    pub(crate) needs: &'a [Lack],
 }
 
 /// A recording that has been read.
@@ -27,8 +29,7 @@ impl Query<'_> {
     pub(crate) fn read(&self, path: &Path) -> Result<Found> {
         let mut reader = trace::open(path, self.process)?;
         let name = || path.display().to_string();
-        // Growth needs the times.
-        let needs = [Lack::Times, Lack::Order, Lack::Peak, Lack::Counts];
+        let needs = [&[Lack::Order, Lack::Peak, Lack::Counts], self.needs].concat();
         lacking::require(&reader, "a comparison", &needs).with_context(name)?;
         super::narrow(&mut reader, self.filter, self.places).with_context(name)?;
         let (progress, all) = (Progress::new("reading a trace"), reader.summary().events);

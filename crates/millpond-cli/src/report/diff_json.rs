@@ -13,12 +13,15 @@ use crate::{
     profile::Lifetime,
 };
 
+/// The change of each figure, by its name.
+type Figures = BTreeMap<&'static str, Option<Change>>;
+
 #[derive(Serialize)]
 struct Report<'a> {
     version: u32,
     before: Vec<Trace<'a>>,
     after: Vec<Trace<'a>>,
-    total: BTreeMap<&'static str, Change>,
+    total: Figures,
     by_site: Vec<Place<'a>>,
     notes: &'a [String],
 }
@@ -26,7 +29,7 @@ struct Report<'a> {
 #[derive(Serialize)]
 struct Place<'a> {
     is_changed: bool,
-    figures: BTreeMap<&'static str, Change>,
+    figures: Figures,
     runs_before: usize,
     runs_after: usize,
     lifetime_before: Option<Lifetime>,
@@ -60,6 +63,6 @@ fn traces(runs: &[Run]) -> Vec<Trace<'_>> {
     runs.iter().map(|run| trace(&run.start, &run.summary, None)).collect()
 }
 
-fn figures(changes: &Changes) -> BTreeMap<&'static str, Change> {
+fn figures(changes: &Changes) -> Figures {
     Figure::ALL.iter().zip(changes).map(|(figure, &change)| (figure.key(), change)).collect()
 }

@@ -91,12 +91,17 @@ pub(super) fn range(span: Span, format: impl Fn(u64) -> String) -> String {
     if least == most { least } else { format!("{least} to {most}") }
 }
 
+/// Iterates over the figures that the traces have.
+fn known(changes: &Changes) -> impl Iterator<Item = (Figure, &Change)> {
+    Figure::ALL.into_iter().zip(changes).filter_map(|(figure, change)| Some((figure, change.as_ref()?)))
+}
+
 fn rows(changes: &Changes) -> Vec<Vec<String>> {
-    let row = |(figure, change): (&Figure, &Change)| {
+    let row = |(figure, change): (Figure, &Change)| {
         let number = |span| range(span, |number| figure.format(number));
-        vec![figure.name().into(), number(change.before), number(change.after), difference(*figure, change)]
+        vec![figure.name().into(), number(change.before), number(change.after), difference(figure, change)]
     };
-    Figure::ALL.iter().zip(changes).map(row).collect()
+    known(changes).map(row).collect()
 }
 
 /// Formats by how much a figure has changed, if that is known.
@@ -126,9 +131,9 @@ fn signed(figure: Figure, change: &Change) -> String {
 
 /// Formats a site: what has changed, and where it is.
 fn site(number: usize, site: &Site) -> String {
-    let clear = Figure::ALL.iter().zip(&site.changes).filter(|(_, change)| change.is_clear());
+    let clear = known(&site.changes).filter(|(_, change)| change.is_clear());
     let mut facts: Vec<_> =
-        clear.map(|(figure, change)| format!("{} {}", figure.name(), signed(*figure, change))).collect();
+        clear.map(|(figure, change)| format!("{} {}", figure.name(), signed(figure, change))).collect();
     match (site.runs_before, site.runs_after) {
         (0, _) => facts.insert(0, "new".into()),
         (_, 0) => facts.insert(0, "gone".into()),

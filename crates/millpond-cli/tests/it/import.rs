@@ -10,7 +10,7 @@ use millpond_trace::{Reader, Summary};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{every_table, millpond, refusal, sample, skipped};
+use crate::support::{every_table, millpond, refusal, refusal_with, sample, skipped};
 
 /// A folder with files to import.
 struct Workshop(TempDir);
@@ -153,15 +153,38 @@ fn mtrace_is_imported() {
             .contains("when a call was made, as --lifetime needs it")
     );
     assert!(workshop.run("show", &["--lifetime", "kept"]).status.success());
-    let other = workshop.path("out.mpt");
-    let compared = workshop.refused("diff", &[other.to_str().unwrap()]);
-    assert!(compared.contains("when a call was made, as a comparison needs it"), "{compared}");
     let events = String::from_utf8(workshop.run("export", &["--to", "csv-events"]).stdout).unwrap();
     let rows: Vec<Vec<_>> = events.lines().skip(1).map(|row| row.split(',').collect()).collect();
     assert_eq!(rows[0][2..5], ["allocate", "1", "100"]);
     assert!(rows.iter().any(|row| row[2] == "free"), "{events}");
     // Times, threads and lifetimes.
     assert!(rows.iter().all(|row| [0, 1, 7].map(|column| row[column]) == [""; 3]), "{events}");
+}
+
+#[test]
+fn comparisons_leave_out_what_is_lacking() {
+    let workshop = Workshop::new();
+    workshop.imported_text(MTRACE);
+    let (trace, budget) = (workshop.path("out.mpt"), workshop.path("budget.toml"));
+    let diff = |options: &[&str]| workshop.run("diff", &[&[trace.to_str().unwrap()], options].concat());
+    let report: Value = serde_json::from_slice(&diff(&["--json"]).stdout).unwrap();
+    assert_eq!(report["total"]["bytes"]["after"]["most"], 5300, "{report}");
+    for figures in [&report["total"], &report["by_site"][0]["figures"]] {
+        assert!(figures["growth_bytes"].is_null() && figures["temporaries"].is_null(), "{report}");
+    }
+    assert!(report["by_site"][0]["lifetime_before"].is_null());
+    let text = String::from_utf8(diff(&[]).stdout).unwrap();
+    assert!(text.contains("bytes requested") && !text.contains("temporary blocks"), "{text}");
+    let said = refusal(diff(&["--folded", "temporary"]));
+    assert!(said.contains("which thread made a call, as a comparison needs it"), "{said}");
+
+    let check = |limit: &str| {
+        fs::write(&budget, format!("version = 1\n[total]\n{limit}\n")).unwrap();
+        workshop.run("check", &["--budget", budget.to_str().unwrap()])
+    };
+    assert!(check("bytes = 5300").status.success());
+    let said = refusal_with(2, check("growth_bytes = 0"));
+    assert!(said.contains("does not say when a call was made"), "{said}");
 }
 
 const JEMALLOC: &str = "heap_v2/524288
