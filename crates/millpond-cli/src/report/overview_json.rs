@@ -34,11 +34,11 @@ struct Member<'a> {
     process: Option<u32>,
     parent: Option<u32>,
     unix_ns: Option<u64>,
-    wall_ns: u64,
+    wall_ns: Option<u64>,
     cpu_ns: Option<u64>,
     events: u64,
     allocations: u64,
-    peak_bytes: u64,
+    peak_bytes: Option<u64>,
     ending: &'static str,
     exit_status: Option<u64>,
     trace_bytes: u64,
@@ -143,19 +143,20 @@ pub(crate) fn overview(overview: &Overview) -> serde_json::Result<String> {
 }
 
 fn member<'a>(process: &'a Process, shown: &[usize]) -> Member<'a> {
+    let has = |lack| !process.origin.has_no(lack);
     Member {
         place: process.place,
         shown: shown.contains(&process.place),
         name: &process.name,
         command_line: &process.command_line,
         process: (process.process > 0).then_some(process.process),
-        parent: (process.process > 0).then_some(process.parent),
+        parent: (process.parent > 0).then_some(process.parent),
         unix_ns: (process.unix_ns > 0).then_some(process.unix_ns),
-        wall_ns: process.wall_ns,
+        wall_ns: has(Lack::Times).then_some(process.wall_ns),
         cpu_ns: (process.cpu_ns > 0).then_some(process.cpu_ns),
         events: process.events,
         allocations: process.allocations,
-        peak_bytes: process.peak_bytes,
+        peak_bytes: has(Lack::Peak).then_some(process.peak_bytes),
         ending: ending(process.ending),
         exit_status: process.status,
         trace_bytes: process.bytes,

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, path::Path};
 
 use anyhow::{Context, Result, bail};
-use millpond_trace::{Archive, Ending, Reader};
+use millpond_trace::{Archive, Ending, Origin, Reader};
 
 use super::{command_line, last_part, program};
 use crate::{terminal, units::counted};
@@ -48,6 +48,8 @@ pub(crate) struct Process {
     /// Max bytes live at once.
     pub(crate) peak_bytes: u64,
     pub(crate) ending: Ending,
+    /// Where its trace comes from.
+    pub(crate) origin: Origin,
     /// The exit status as the system reports it, if it is known.
     pub(crate) status: Option<u64>,
     /// Bytes of its trace.
@@ -164,6 +166,7 @@ impl Process {
             allocations: summary.allocations,
             peak_bytes: summary.peak_bytes,
             ending: summary.ending,
+            origin: summary.resources.origin(),
             status: summary.resources.exit_status,
             bytes,
         }

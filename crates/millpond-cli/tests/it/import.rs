@@ -214,6 +214,8 @@ fn jemalloc_is_imported_and_scaled() {
     assert_eq!(found[0].1, 1 << 30);
     assert_eq!(found[1].0, ["[some app]+0x234", "[some app]+0x344"]);
     assert_eq!((&report["trace"]["peak_bytes"], &report["by_size"]), (&Value::Null, &Value::Array(vec![])));
+    let process = &report["processes"][0];
+    assert_eq!((&process["peak_bytes"], &process["wall_ns"]), (&Value::Null, &Value::Null));
     assert!(report["by_site"][1]["bytes_at_peak"].is_null());
     let output = workshop.run("show", &[]);
     let text = String::from_utf8(output.stdout).unwrap();
