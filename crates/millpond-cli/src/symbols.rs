@@ -5,6 +5,7 @@ use std::{
     env,
     fmt::{self, Write as _},
     path::PathBuf,
+    rc::Rc,
 };
 
 use foldhash::fast::FixedState;
@@ -40,7 +41,7 @@ impl fmt::Display for Function {
 /// The functions of all frames in a trace.
 pub(crate) struct Names {
     /// Each function, file and line once.
-    functions: Vec<Function>,
+    functions: Vec<Rc<Function>>,
     /// For each frame of the trace, its functions, innermost first; at least one.
     frames: Vec<Vec<u32>>,
     /// What stood in the way of more names, in words.
@@ -86,10 +87,10 @@ impl Names {
     }
 
     /// Returns the number of a function, which is added if it is new.
-    fn number(&mut self, known: &mut HashMap<Function, u32, FixedState>, function: Function) -> u32 {
+    fn number(&mut self, known: &mut HashMap<Rc<Function>, u32, FixedState>, function: Function) -> u32 {
         let fresh = self.functions.len() as u32;
-        *known.entry(function).or_insert_with_key(|function| {
-            self.functions.push(function.clone());
+        *known.entry(Rc::new(function)).or_insert_with_key(|function| {
+            self.functions.push(Rc::clone(function));
             fresh
         })
     }
@@ -120,7 +121,7 @@ impl Names {
     }
 
     /// Returns all functions in the order of their numbers.
-    pub(crate) fn functions(&self) -> &[Function] {
+    pub(crate) fn functions(&self) -> &[Rc<Function>] {
         &self.functions
     }
 }

@@ -123,7 +123,7 @@ impl Run {
         };
         let large = sites.into_iter().filter(|site| is_large(&site.usage));
         let functions = large.filter_map(|site| site.frames.into_iter().next());
-        functions.filter(|function| function.is_named).map(|function| function.name).collect()
+        functions.filter(|function| function.is_named).map(|function| function.name.clone()).collect()
     }
 }
 

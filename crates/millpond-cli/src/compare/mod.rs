@@ -12,6 +12,7 @@ mod tree;
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     path::PathBuf,
+    rc::Rc,
 };
 
 use anyhow::Result;
@@ -64,7 +65,7 @@ pub(crate) type Changes = [Option<Change>; Figure::ALL.len()];
 pub(crate) struct Site {
     /// The function that it is in, and those that had called it, up to the outermost, in the stack with the most bytes of
     /// all runs; empty if the callers are unknown.
-    pub(crate) frames: Vec<Function>,
+    pub(crate) frames: Vec<Rc<Function>>,
     pub(crate) changes: Changes,
     /// The number of runs that have it.
     pub(crate) runs_before: usize,

@@ -1,7 +1,7 @@
 //! The call stacks of several recordings by the names of their functions, which are the same in different builds, unlike
 //! addresses and lines.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, rc::Rc};
 
 use foldhash::fast::FixedState;
 
@@ -19,7 +19,7 @@ pub(crate) struct Tree {
     nodes: Vec<Node>,
     children: HashMap<(u32, u32), u32, FixedState>,
     /// The first function of each name that was seen.
-    functions: Vec<Function>,
+    functions: Vec<Rc<Function>>,
     numbers: HashMap<String, u32, FixedState>,
 }
 
@@ -41,7 +41,7 @@ impl Tree {
         let number = self.functions.len() as u32;
         self.numbers.insert(function.name.clone(), number);
         // The line in it depends on the stack, and on the build.
-        self.functions.push(Function { line: 0, ..function.clone() });
+        self.functions.push(Rc::new(Function { line: 0, ..function.clone() }));
         number
     }
 
@@ -67,7 +67,7 @@ impl Tree {
     }
 
     /// Returns the functions in a stack, innermost first.
-    pub(crate) fn functions(&self, stack: u32) -> impl DoubleEndedIterator<Item = &Function> {
+    pub(crate) fn functions(&self, stack: u32) -> impl DoubleEndedIterator<Item = &Rc<Function>> {
         let numbers: Vec<_> = self.in_stack(stack).collect();
         numbers.into_iter().map(|number| &self.functions[number as usize])
     }

@@ -3,7 +3,10 @@
 //! The innermost frames of most stacks are those of `operator new`, of containers, or of the program's own wrapper of
 //! `malloc`, which say nothing about who wanted the memory. They are skipped, up to the first frame that does.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    rc::Rc,
+};
 
 use foldhash::fast::FixedState;
 use millpond_trace::{Stacks, analysis::Site as Stack};
@@ -28,9 +31,9 @@ pub(crate) struct Site {
     /// What it allocated.
     pub(crate) usage: Usage,
     /// The functions through which it allocates, innermost first, in the stack that allocated most.
-    pub(crate) through: Vec<Function>,
+    pub(crate) through: Vec<Rc<Function>>,
     /// The function that it is in, and those that had called it in that stack, up to the outermost.
-    pub(crate) frames: Vec<Function>,
+    pub(crate) frames: Vec<Rc<Function>>,
     /// Number of stacks.
     pub(crate) stacks: u64,
 }
@@ -109,7 +112,7 @@ impl<'a> Search<'a> {
             let fresh = numbers.len() as u32;
             same_name.push(*numbers.entry(&function.name).or_insert(fresh));
         }
-        let skipped = names.functions().iter().map(allocates_for_others).collect();
+        let skipped = names.functions().iter().map(|function| allocates_for_others(function)).collect();
         Self { all, stacks, names, skipped, same_name }
     }
 
@@ -172,7 +175,8 @@ impl<'a> Search<'a> {
     }
 
     fn site(&self, group: &Group) -> Site {
-        let mut functions = self.functions(group.stack).map(|function| self.names.function(function).clone());
+        let all = self.names.functions();
+        let mut functions = self.functions(group.stack).map(|function| Rc::clone(&all[function as usize]));
         let through = functions.by_ref().take(group.skipped).collect();
         Site { usage: group.usage, through, frames: functions.collect(), stacks: group.stacks.len() as u64 }
     }

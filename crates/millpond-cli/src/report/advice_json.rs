@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{
     advice_text::{action, replayed},
     json::{Trace, VERSION, lines, trace},
-    overview_json::{Frame, frame},
+    overview_json::{Frame, frames},
 };
 use crate::{
     advise::{Language, SiteAdvice, SiteAdvices},
@@ -120,8 +120,8 @@ fn site(number: usize, site: &SiteAdvice, calls: u64, wall_ns: u64) -> Site<'_> 
     let measures = &site.measures;
     Site {
         site: number,
-        frames: site.frames.iter().map(frame).collect(),
-        through: site.through.iter().map(frame).collect(),
+        frames: frames(&site.frames),
+        through: frames(&site.through),
         calls: measures.calls(),
         calls_share: measures.calls() as f64 / calls.max(1) as f64,
         blocks: measures.blocks,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     json::{Trace, VERSION, lines, trace},
-    overview_json::{Frame, frame},
+    overview_json::{Frame, frames},
 };
 use crate::{
     compare::{Change, Changes, Comparison, Figure, Run},
@@ -47,7 +47,7 @@ pub(crate) fn diff(comparison: &Comparison) -> serde_json::Result<String> {
         runs_after: site.runs_after,
         lifetime_before: site.lifetime_before,
         lifetime_after: site.lifetime_after,
-        frames: site.frames.iter().map(frame).collect(),
+        frames: frames(&site.frames),
     });
     lines(&Report {
         version: VERSION,

@@ -1,6 +1,6 @@
 //! Call stacks in one line.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, rc::Rc};
 
 use super::about::shortened;
 use crate::symbols::Function;
@@ -10,8 +10,8 @@ const FRAMES: usize = 4;
 const NAME: usize = 60;
 
 /// Formats a site: its function, those that called it, and the outermost of those through which it allocates.
-pub(super) fn chain(frames: &[Function], through: &[Function]) -> String {
-    let shown: Vec<_> = frames.iter().take(FRAMES).map(frame).collect();
+pub(super) fn chain(frames: &[Rc<Function>], through: &[Rc<Function>]) -> String {
+    let shown: Vec<_> = frames.iter().take(FRAMES).map(|function| frame(function)).collect();
     let mut text = if shown.is_empty() { "unknown callers".into() } else { shown.join(" < ") };
     if frames.len() > FRAMES {
         text.push_str(" < ...");

@@ -5,7 +5,7 @@ use std::{borrow::Cow, path::Path};
 use millpond_trace::{Ending, Lack, Start, Summary};
 use serde::Serialize;
 
-use super::overview_json::{Frame, frame};
+use super::overview_json::{Frame, frames};
 use crate::{
     advise::{Advice, Block, Language},
     analysis::{Analysis, Bound, Change, Study},
@@ -229,8 +229,7 @@ fn base(baseline: &Baseline) -> Base<'_> {
 }
 
 fn place((share, site): &(f64, Site)) -> Place<'_> {
-    let (frames, through) = (site.frames.iter().map(frame), site.through.iter().map(frame));
-    Place { share: *share, frames: frames.collect(), through: through.collect() }
+    Place { share: *share, frames: frames(&site.frames), through: frames(&site.through) }
 }
 
 /// Formats a report.

@@ -1,5 +1,7 @@
 //! The use of memory in JSON. Its fields are described in `JSON.md`; a test compares the two.
 
+use std::rc::Rc;
+
 use millpond_trace::{Lack, Origin, Summary};
 use serde::Serialize;
 
@@ -193,8 +195,8 @@ fn size(size: &SizeUse) -> Size {
 fn place<'a>(site: &'a Site, summary: &Summary) -> Place<'a> {
     Place {
         figures: figures(&site.usage, site.stacks, summary),
-        through: site.through.iter().map(frame).collect(),
-        frames: site.frames.iter().map(frame).collect(),
+        through: frames(&site.through),
+        frames: frames(&site.frames),
     }
 }
 
@@ -218,12 +220,14 @@ pub(super) fn figures(usage: &Usage, stacks: u64, summary: &Summary) -> Figures 
     }
 }
 
-pub(super) fn frame(function: &Function) -> Frame<'_> {
-    Frame {
+/// Describes functions.
+pub(super) fn frames(functions: &[Rc<Function>]) -> Vec<Frame<'_>> {
+    let frames = functions.iter().map(|function| Frame {
         function: &function.name,
         file: known(&function.file),
         line: (function.line > 0).then_some(function.line),
-    }
+    });
+    frames.collect()
 }
 
 fn blocks(heap: &Heap) -> Blocks {

@@ -8,7 +8,7 @@ mod measures;
 mod pasted;
 mod survey;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, rc::Rc};
 
 use anyhow::{Result, ensure};
 use foldhash::fast::FixedState;
@@ -51,9 +51,9 @@ pub(crate) struct SiteAdvices {
 /// A site, and the advice for it.
 pub(crate) struct SiteAdvice {
     /// The function that allocates, and those that had called it, up to the outermost.
-    pub(crate) frames: Vec<Function>,
+    pub(crate) frames: Vec<Rc<Function>>,
     /// The functions through which it allocates, innermost first.
-    pub(crate) through: Vec<Function>,
+    pub(crate) through: Vec<Rc<Function>>,
     /// What became of its blocks.
     pub(crate) usage: Usage,
     /// What decides about the advice.

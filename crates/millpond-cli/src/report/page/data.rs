@@ -1,6 +1,6 @@
 //! The data of a page. `JSON.md` describes them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, rc::Rc};
 
 use foldhash::fast::FixedState;
 use millpond_trace::{Sample, analysis::Timeline};
@@ -16,7 +16,10 @@ use super::{
     entries,
     texts::Texts,
 };
-use crate::profile::{Bin, Details, Overview, Resized, Timed, Usage};
+use crate::{
+    profile::{Bin, Details, Overview, Resized, Timed, Usage},
+    symbols::Function,
+};
 
 /// How many threads, phases and marks a page has, and notes.
 const MOST: usize = 300;
@@ -196,7 +199,7 @@ fn sites(overview: &Overview, timed: &Timed, texts: &mut Texts, most_frames: usi
             stacks += site.stacks;
             continue;
         }
-        let mut functions = |functions: &[crate::symbols::Function]| {
+        let mut functions = |functions: &[Rc<Function>]| {
             functions.iter().take(most_frames).map(|function| texts.function(function)).collect::<Vec<_>>()
         };
         sites.push(Site {
