@@ -137,17 +137,15 @@ fn stated(tables: &Tables) -> HashMap<u64, Vec<Function>, FixedState> {
     functions
 }
 
-/// Iterates over all stacks in the order of their numbers, each as one line: its functions, innermost first.
-pub(crate) fn texts(stacks: &Stacks, names: &Names) -> impl Iterator<Item = String> {
-    (0..stacks.len() as u32).map(|stack| {
-        let mut text = String::new();
-        for number in names.in_stack(stacks, stack) {
-            text.push_str(if text.is_empty() { "" } else { " < " });
-            // A string takes all that is written to it.
-            let _ = write!(text, "{}", names.function(number));
-        }
-        text
-    })
+/// Returns a stack as one line: its functions, innermost first.
+pub(crate) fn text(stacks: &Stacks, names: &Names, stack: u32) -> String {
+    let mut text = String::new();
+    for number in names.in_stack(stacks, stack) {
+        text.push_str(if text.is_empty() { "" } else { " < " });
+        // A string takes all that is written to it.
+        let _ = write!(text, "{}", names.function(number));
+    }
+    text
 }
 
 /// Returns the functions of a frame, innermost first; one without a name, if nothing is known.

@@ -92,11 +92,8 @@ impl Run {
     fn measure(&self, matchers: &[Matcher]) -> Vec<Usage> {
         let mut usages = vec![Usage::default(); matchers.len()];
         let has_pattern = matchers.iter().any(|matcher| matches!(matcher, Matcher::Pattern(_)));
-        let texts: Vec<_> = match has_pattern {
-            true => symbols::texts(&self.stacks, &self.names).collect(),
-            false => Vec::new(),
-        };
         for site in self.analysis.sites.iter().filter(|site| site.allocations + site.resizes > 0) {
+            let text = has_pattern.then(|| symbols::text(&self.stacks, &self.names, site.stack));
             for (usage, matcher) in usages.iter_mut().zip(matchers) {
                 let mut functions = self.names.in_stack(&self.stacks, site.stack);
                 let is_meant = match matcher {
@@ -104,7 +101,7 @@ impl Run {
                     Matcher::Function(name) => {
                         functions.any(|function| self.names.function(function).name == *name)
                     }
-                    Matcher::Pattern(pattern) => pattern.is_match(&texts[site.stack as usize]),
+                    Matcher::Pattern(pattern) => pattern.is_match(text.as_deref().unwrap_or_default()),
                 };
                 if is_meant {
                     usage.add(site);

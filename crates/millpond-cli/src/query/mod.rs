@@ -138,7 +138,8 @@ fn conditions(reader: &Reader, filter: &cli::Filter, places: &cli::Places) -> Re
             filter.site.iter().all(|site| site.is_match(text))
                 && !filter.not_site.iter().any(|site| site.is_match(text))
         };
-        symbols::texts(&tables.stacks, &names).map(|text| counts(&text)).collect()
+        let stacks = 0..tables.stacks.len() as u32;
+        stacks.map(|stack| counts(&symbols::text(&tables.stacks, &names, stack))).collect()
     });
     let threads = filter.thread.iter().map(|name| threads_called(name, &tables.threads, reader));
     let threads = threads.collect::<Result<Vec<_>>>()?.concat();
