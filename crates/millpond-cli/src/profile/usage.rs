@@ -64,21 +64,19 @@ impl fmt::Display for Lifetime {
 impl Usage {
     /// Adds what a stack did.
     pub(crate) fn add(&mut self, stack: &Stack) {
-        self.allocations += stack.allocations + stack.resizes;
-        self.resizes += stack.resizes;
-        self.bytes = self.bytes.saturating_add(stack.bytes);
-        self.live_blocks += u64::from(stack.live_blocks);
-        self.live_bytes = self.live_bytes.saturating_add(stack.live_bytes);
-        self.peak_blocks += u64::from(stack.peak_blocks);
-        self.peak_bytes = self.peak_bytes.saturating_add(stack.peak_bytes);
-        self.temporaries += stack.temporaries;
-        self.remote_frees += stack.remote_frees;
-        for (sum, &count) in self.lifetimes.iter_mut().zip(&stack.lifetimes_ns) {
-            *sum += u64::from(count);
-        }
-        for (sum, bytes) in self.checkpoints.iter_mut().zip(stack.checkpoints) {
-            *sum = sum.saturating_add(bytes as u64);
-        }
+        self.merge(&Self {
+            allocations: stack.allocations + stack.resizes,
+            resizes: stack.resizes,
+            bytes: stack.bytes,
+            live_blocks: stack.live_blocks.into(),
+            live_bytes: stack.live_bytes,
+            peak_blocks: stack.peak_blocks.into(),
+            peak_bytes: stack.peak_bytes,
+            temporaries: stack.temporaries,
+            remote_frees: stack.remote_frees,
+            lifetimes: stack.lifetimes_ns.map(u64::from),
+            checkpoints: stack.checkpoints.map(|bytes| bytes as u64),
+        });
     }
 
     /// Returns the sums that call stacks have.

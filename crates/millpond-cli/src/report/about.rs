@@ -70,6 +70,12 @@ pub(super) fn selection(selection: &Selection) -> String {
     )
 }
 
+/// Returns the title of a list, which says how many of how many there are.
+pub(super) fn title(title: &str, shown: usize, all: usize) -> String {
+    let of = if all > shown { format!(" ({shown} of {})", count(all as u64)) } else { String::new() };
+    format!("{BOLD}{title}{of}{BOLD:#}\n")
+}
+
 /// Shortens a line to at most `most` characters and three dots.
 pub(super) fn shortened(line: &str, most: usize) -> String {
     match line.char_indices().nth(most) {

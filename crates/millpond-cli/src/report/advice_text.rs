@@ -114,8 +114,7 @@ fn in_second(number: usize, site: &SiteAdvice, second: &Second) -> String {
 
 /// Formats parts under a title that says how many of how many there are.
 fn titled(title: &str, all: usize, shown: usize, parts: impl Iterator<Item = String>) -> String {
-    let of = if all > shown { format!(" ({shown} of {})", count(all as u64)) } else { String::new() };
-    format!("{BOLD}{title}{of}{BOLD:#}\n{}", parts.collect::<String>())
+    about::title(title, shown, all) + &parts.collect::<String>()
 }
 
 /// Formats a site: where it is, what it allocates, and what to do.

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use super::{
-    about::{BOLD, shortened},
+    about::{self, BOLD, shortened},
     frames, table,
 };
 use crate::{
     compare::{Change, Changes, Comparison, Figure, Run, Site, Span, Verdict},
     trace,
-    units::{count, counted, percent, time},
+    units::{counted, percent, time},
 };
 
 /// How many sites are shown, and max characters of a command line.
@@ -36,11 +36,8 @@ pub(crate) fn diff(comparison: &Comparison) -> String {
     let changed: Vec<_> = sites.iter().filter(|site| site.is_changed()).collect();
     let same = sites.iter().filter(|site| site.is_same()).count();
     let shown = &changed[..changed.len().min(MOST)];
-    let of = match changed.len() {
-        all if all > shown.len() => format!(" ({} of {})", shown.len(), count(all as u64)),
-        _ => String::new(),
-    };
-    let _ = writeln!(text, "\n{BOLD}Call sites that changed, by share of the program{of}{BOLD:#}");
+    let title = "Call sites that changed, by share of the program";
+    let _ = write!(text, "\n{}", about::title(title, shown.len(), changed.len()));
     if shown.is_empty() {
         text.push_str("  none\n");
     }

@@ -134,12 +134,7 @@ fn end(process: &Process) -> String {
 /// Formats the first ten under a title that says how many there are.
 fn titled<T>(title: &str, all: &[T], format: impl Fn(&[T]) -> String) -> String {
     let list = &all[..all.len().min(MOST)];
-    let of = if all.len() > list.len() {
-        format!(" ({} of {})", list.len(), count(all.len() as u64))
-    } else {
-        String::new()
-    };
-    format!("{BOLD}{title}{of}{BOLD:#}\n{}", format(list))
+    about::title(title, list.len(), all.len()) + &format(list)
 }
 
 fn thread((about, done): &(millpond_trace::Thread, ThreadUse)) -> Vec<String> {

@@ -24,7 +24,7 @@ impl Advised {
         let calls = advices.sites.iter().map(|site| site.measures.calls()).sum();
         let all = advices.sites.len();
         let mut sites = advices.sites;
-        sites.retain(|site| site.kind.name() != "none");
+        sites.retain(|site| site.kind.is_advice());
         let all_advised = sites.len();
         sites.truncate(SITES);
         Self { sites, all_advised, left_alone: all - all_advised, calls, languages: advices.languages }
