@@ -8,6 +8,8 @@ use millpond_trace::analysis::{CHECKPOINTS, LIFETIMES_NS, Site as Stack, Totals}
 const SHORT: f64 = 0.01;
 /// The share of blocks that decides about their lifetime class.
 const MOST: f64 = 0.5;
+/// Checkpoints are rounded to 24 binary digits, so live bytes that differ by less than this part are the same.
+const ROUNDING: u64 = 1 << 23;
 /// The share of temporary blocks from which on the lifetime class says so.
 const NEARLY_ALL: f64 = 0.9;
 
@@ -96,7 +98,7 @@ impl Usage {
     /// its end: more than after each quarter, each of which has at least as much as the one before.
     pub(crate) fn growth(&self) -> Option<u64> {
         let [_, half, late] = self.checkpoints;
-        let is_growing = self.checkpoints.is_sorted() && late < self.live_bytes;
+        let is_growing = self.checkpoints.is_sorted() && late + self.live_bytes / ROUNDING < self.live_bytes;
         is_growing.then(|| self.live_bytes - half)
     }
 
@@ -177,6 +179,19 @@ mod tests {
         assert_eq!(usage(49, 49).lifetime(50_000), Some(Lifetime::Long));
         let only_resizes = Usage { allocations: 50, resizes: 50, ..Usage::default() };
         assert_eq!(only_resizes.lifetime(100_000), None);
+    }
+
+    #[test]
+    fn rounding_is_no_growth() {
+        let live_bytes = 100_000_003;
+        let usage = |checkpoints: [f32; 3]| Usage {
+            live_bytes,
+            checkpoints: checkpoints.map(|bytes| bytes as u64),
+            ..Usage::default()
+        };
+        assert_eq!(usage([live_bytes as f32; 3]).growth(), None);
+        assert_eq!(usage([0.0, 6e7, 9e7]).growth(), Some(40_000_003));
+        assert_eq!(usage([6e7, 3e7, 9e7]).growth(), None);
     }
 
     #[test]
