@@ -8,7 +8,7 @@ use millpond_trace::{
     analysis::{Totals, per_node},
 };
 
-use crate::profile::{Details, Usage};
+use crate::profile::Details;
 
 /// How many of the largest sites are chosen by each measure.
 const SITES: usize = 500;
@@ -44,9 +44,9 @@ impl Selection {
 
 /// Chooses sites and nodes.
 pub(super) fn select(details: &Details, reader: &Reader) -> Selection {
-    let usages: Vec<&Usage> = details.overview.sites.iter().map(|site| &site.usage).collect();
-    let sites = largest_sites(&usages);
-    let mut numbers = vec![sites.len() as u32; usages.len()];
+    let sums: Vec<Totals> = details.overview.sites.iter().map(|site| site.usage.totals()).collect();
+    let sites = largest_sites(&sums);
+    let mut numbers = vec![sites.len() as u32; sums.len()];
     for (number, &site) in (0..).zip(&sites) {
         numbers[site as usize] = number;
     }
@@ -64,16 +64,16 @@ pub(super) fn select(details: &Details, reader: &Reader) -> Selection {
 }
 
 /// The measures by which something can be large.
-fn measures(usage: &Usage) -> [u64; 5] {
-    [usage.bytes, usage.allocations, usage.peak_bytes, usage.temporaries, usage.live_bytes]
+fn measures(sum: &Totals) -> [u64; 5] {
+    [sum.bytes, sum.calls, sum.peak_bytes, sum.temporaries, sum.live_bytes]
 }
 
 /// Returns the largest sites by each measure, in their order.
-fn largest_sites(usages: &[&Usage]) -> Vec<u32> {
-    let mut chosen = vec![false; usages.len()];
-    for measure in 0..measures(&Usage::default()).len() {
-        let size = |site: usize| measures(usages[site])[measure];
-        let mut order: Vec<usize> = (0..usages.len()).filter(|&site| size(site) > 0).collect();
+fn largest_sites(sums: &[Totals]) -> Vec<u32> {
+    let mut chosen = vec![false; sums.len()];
+    for measure in 0..measures(&Totals::default()).len() {
+        let size = |site: usize| measures(&sums[site])[measure];
+        let mut order: Vec<usize> = (0..sums.len()).filter(|&site| size(site) > 0).collect();
         order.sort_by_key(|&site| (Reverse(size(site)), site));
         order.iter().take(SITES).for_each(|&site| chosen[site] = true);
     }
@@ -83,7 +83,6 @@ fn largest_sites(usages: &[&Usage]) -> Vec<u32> {
 /// Returns the nodes that have allocated, those with the largest share of any measure first, callers before callees, which
 /// have at most the same share. The first is the root.
 fn by_weight(sums: &[Totals]) -> Vec<u32> {
-    let measures = |sum: &Totals| [sum.bytes, sum.calls, sum.peak_bytes, sum.temporaries, sum.live_bytes];
     let all = sums.first().map(measures).unwrap_or_default();
     let weight = |sum: &Totals| {
         let shares = measures(sum).into_iter().zip(all).map(|(part, all)| part as f64 / all.max(1) as f64);
