@@ -83,6 +83,7 @@ millpond export app.mpt --to heaptrack -o app.gz && heaptrack_print app.gz\n  \
 millpond export app.mpt --to folded --measure peak | flamegraph.pl --countname bytes > app.svg\n  \
 millpond export app.mpt --to dhat -o app.dhat.json    # open it in /usr/libexec/valgrind/dh_view.html\n  \
 millpond export app.mpt --to jsonl | jq 'select(.type == \"event\" and .size > 4096)'";
+
 /// Shown below the help of the report.
 const REPORT: &str = "\
 Examples:\n  \
@@ -147,7 +148,8 @@ pub(crate) enum Command {
     /// Write a report on a program's use of memory: one HTML page that works offline.
     ///
     /// The page shows live bytes over time, advice, a flame graph, call sites, sizes and lifetimes, where resident memory goes,
-    /// sizes, resizes and threads. A range of time selected in it recomputes all of them except the advice. It has at most 3 MB
+    /// sizes, resizes and threads. A range of time selected in it recomputes all of them except the advice and what it says
+    /// is about the whole recording. It has at most 3 MB
     /// whatever the trace, so of large traces it shows the largest call sites and stacks one by one and all others together;
     /// and it loads nothing from elsewhere. Like the trace, it contains the program's arguments, paths and names of
     /// functions: `millpond anonymize` removes them from a trace.
@@ -163,8 +165,8 @@ pub(crate) enum Command {
     ///
     /// Paths, arguments, names of threads and marks, and the names and build ids of modules are replaced by hashes with a
     /// random key that is not kept; addresses of code become offsets in modules, and the time of the recording and the
-    /// reason why it stopped early are left out. Several processes get the numbers 1, 2, 3 …, one none. Names and build ids of libraries that every system has
-    /// (libc, libstdc++ …) are kept. The new trace is searched for all texts of the old one before it gets its name.
+    /// reason why it stopped early are left out. Several processes are numbered 1, 2, 3 …; a single one has no number. Names and
+    /// build ids of libraries that every system has (libc, libstdc++ …) are kept. The new trace is searched for all texts of the old one before it gets its name.
     Anonymize(Anonymize),
     /// Record a program, replay its allocations, and tell whether pools would help.
     ///

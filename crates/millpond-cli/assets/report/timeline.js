@@ -136,7 +136,7 @@ function phases() {
 function timelineView() {
   const step = SPANS > 1 ? `A range consists of whole steps of ${time(data.span_ns)}, for which everything was counted exactly.` : "The recording is too short to select a part of it.";
   const body = view("time", "Live bytes over time", [
-    `Bytes that the program had requested and not yet freed; below, how many allocations and frees it made. Drag over the chart, use the sliders or choose a phase to select a range of time: all views then show that range. ${step}`,
+    `Bytes that the program had requested and not yet freed; below, how many allocations and frees it made. Drag over the chart, use the sliders or choose a phase to select a range of time: all views then show that range, except the advice and what is marked as being about the whole recording. ${step}`,
   ]);
   if (data.trace.events === 0) {
     body.append(empty("The recording has no events: the program allocated nothing, or its allocator could not be recorded."));

@@ -1,4 +1,4 @@
-//! Arguments that select blocks, for all commands that analyse a trace.
+//! Arguments that select blocks, for the commands that show, export, compare or check them.
 
 use clap::Args;
 use regex::Regex;
