@@ -2,6 +2,8 @@
 
 use std::{
     alloc::Layout,
+    cell::Cell,
+    collections::HashSet,
     mem::MaybeUninit,
     ptr::NonNull,
     sync::{
@@ -17,6 +19,7 @@ use millpond::{
     Reclaim, StaticBuffer, Tlsf,
     guard::Limit,
     lock::{SpinLock, TicketLock},
+    raw::Allocation,
     shell::{AtomicLinear, RemoteFree},
     source::NullAllocator,
     testing::Stress,
@@ -101,6 +104,47 @@ fn first_chunk_that_threads_create_at_once_is_one() {
         pool.trim();
         assert_eq!((pool.stats().live, pool.stats().free), (0, 64));
     }
+}
+
+/// A parent that allocates from the pool above it during its first request, as another thread might.
+struct Overtaken(Cell<Option<&'static LockFree<Fixed<64>, Overtaken>>>);
+
+// SAFETY: every block is one of the heap's.
+unsafe impl Allocator for Overtaken {
+    fn allocate(&self, layout: Layout) -> Allocation {
+        let block = Heap.allocate(layout);
+        if let Some(pool) = self.0.take() {
+            pool.allocate(LAYOUT).expect("the heap has room");
+        }
+        block
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the contract is the same as the caller's.
+        unsafe { Heap.deallocate(block, layout) };
+    }
+}
+
+#[test]
+fn reservation_of_an_empty_pool_is_overtaken() {
+    let pool = LockFree::<Fixed<64>, _>::new_in(Overtaken(Cell::new(None))).with_capacity(1);
+    let place = Box::into_raw(Box::new(pool));
+    // SAFETY: the pool lives until the end of this test, and its parent forgets it before that.
+    let pool: &'static LockFree<_, _> = unsafe { &*place };
+    pool.parent().0.set(Some(pool));
+    pool.reserve(20).expect("the heap has room");
+    assert_eq!(pool.stats().live, 64);
+    let blocks: HashSet<_> = (0..100).map(|_| pool.allocate(LAYOUT).expect("the heap has room")).collect();
+    assert_eq!(blocks.len(), 100, "a block was handed out twice");
+    for block in blocks {
+        assert!(pool.owns(block.cast().as_ptr()));
+        // SAFETY: the block is live, and has this layout.
+        unsafe { pool.deallocate(block.cast(), LAYOUT) };
+    }
+    pool.check().expect("sound");
+    assert_eq!(pool.stats().live, 64);
+    // SAFETY: the pointer came from `into_raw`, and no reference to the pool is left.
+    drop(unsafe { Box::from_raw(place) });
 }
 
 /// There are enough blocks for all threads; at times the trimming thread holds them.

@@ -28,7 +28,7 @@ enum Arrival {
 struct Next {
     /// For an existing segment: at this index or a later one.
     again: usize,
-    /// Or for a new segment: this many after the first new one.
+    /// Or for a new segment: at this index or a later one.
     new: usize,
 }
 
@@ -82,14 +82,16 @@ impl<T: Orderings> Numbered<T> {
                 return Ok((Arrival::Again(index, blocks), count));
             }
         }
-        let index = self.segments.count() + next.new;
+        // Not the sum of the published segments and those of this reservation: if another thread publishes the first
+        // segment meanwhile, that of this reservation is put away, and its others get lower indices.
+        let index = self.segments.count().max(next.new);
         let planned = self.segments.planned(index).ok_or(AllocError::Exhausted)? as usize;
         let segment = if index == 0 {
             whole_segment(parent, block, wanted.min(planned), planned)?
         } else {
             new_segment(parent, block, wanted.max(planned / 16).min(planned), planned)?
         };
-        next.new += 1;
+        next.new = index + 1;
         // SAFETY: the segment is not published yet.
         Ok((Arrival::New(segment), unsafe { segment.as_ref() }.count as usize))
     }

@@ -179,18 +179,20 @@ impl<T: Orderings> Segments<T> {
         }
     }
 
-    /// Publishes the next segment; returns `false` if other threads were faster or there are too many.
+    /// Publishes the next segment; returns `false` if other threads were faster, there are too many, or it has more
+    /// blocks than there are numbers for.
     pub(super) fn publish(&self, segment: NonNull<Segment>) -> bool {
         let index = self.count();
+        // SAFETY: the segment is complete; if it is published, it stays.
+        let new = unsafe { segment.as_ref() };
+        let has_numbers = self.planned(index).is_some_and(|planned| new.count <= planned);
         // Threads may create the first segment at the same time. Its blocks can never go, so that of one thread suffices.
-        // SAFETY: the segment is complete, and nothing else refers to it.
-        let is_next = index == 0 || !unsafe { segment.as_ref() }.is_whole();
-        let published = is_next && index < self.max_segments() && self.table[index].try_set(segment);
+        let is_next = index == 0 || !new.is_whole();
+        let published = has_numbers && is_next && self.table[index].try_set(segment);
         if published {
             self.published.fetch_max(index + 1, Ordering::Relaxed);
             if index == 0 {
-                // SAFETY: the segment was just published, and stays.
-                self.set_first(unsafe { segment.as_ref() });
+                self.set_first(new);
             }
         }
         published
