@@ -194,7 +194,12 @@ fn refill(class: usize) -> *mut u8 {
 
 /// Returns a block of a class, or 0 if there is no memory; fills the thread's magazine.
 fn take_block(class: usize) -> usize {
-    match thread::side().and_then(|side| fill(side, class)) {
+    let side = thread::side();
+    // The first call of a thread for its record may allocate, and thereby fill a magazine here.
+    if let Some(block) = pop(class) {
+        return block.expose_provenance();
+    }
+    match side.and_then(|side| fill(side, class)) {
         Some(block) => block,
         // The thread is ending, or there is no memory for magazines.
         None => {
