@@ -126,8 +126,7 @@ pub(crate) fn take(length: usize, align: usize, class: usize) -> Option<Run> {
         if run.length > length {
             units.insert(run.cut(length));
         }
-        units.used += length;
-        units.idle = units.idle.min(units.dirty);
+        units.count_taken(length);
         mark(run, class);
         Some(run)
     }
@@ -222,7 +221,7 @@ pub(crate) unsafe fn lengthen(first: usize, length: usize) -> bool {
             units.insert(run.cut(more));
         }
         record(first).length = length as u32;
-        units.used += more;
+        units.count_taken(more);
     }
     true
 }
@@ -298,6 +297,12 @@ fn list_for(length: usize) -> usize {
 ///
 /// All methods: the lock of units is held.
 impl Units {
+    /// Counts units that were taken for a block or a span.
+    fn count_taken(&mut self, length: usize) {
+        self.used += length;
+        self.idle = self.idle.min(self.dirty);
+    }
+
     /// Inserts a run that was in use.
     unsafe fn give_back(&mut self, first: usize, length: usize) {
         self.used -= length;
