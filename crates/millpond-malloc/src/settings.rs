@@ -28,6 +28,8 @@ static MODE: AtomicU8 = AtomicU8::new(Mode::Checked as u8);
 /// Milliseconds.
 static DECAY: AtomicU32 = AtomicU32::new(500);
 static HUGE_PAGES: AtomicBool = AtomicBool::new(true);
+/// The form of the statistics at the end of the program, plus 1; 0: none.
+static STATS: AtomicU8 = AtomicU8::new(0);
 
 /// Returns the mode of the heap.
 #[inline(always)]
@@ -68,29 +70,32 @@ pub(crate) fn read() {
         HUGE_PAGES.store(value != b"off", Relaxed);
         matches!(value, b"on" | b"off")
     });
-    with(STATS, "text, json or prometheus", |value| Format::of(value).is_some());
+    with(c"MILLPOND_MALLOC_STATS", "text, json or prometheus", |value| {
+        let format = Format::of(value);
+        STATS.store(format.map_or(0, |format| format as u8 + 1), Relaxed);
+        format.is_some()
+    });
 }
 
-/// The setting that asks for statistics at the end of the program.
-const STATS: &CStr = c"MILLPOND_MALLOC_STATS";
-
-/// Returns the form in which statistics are to be written at the end of the program, if they are.
+/// Returns the form in which statistics are written at the end of the program, if they are. Not read from the
+/// environment then: other threads may still be running, and change it.
 pub(crate) fn stats_at_exit() -> Option<Format> {
-    Format::of(value_of(STATS)?)
+    let stats = STATS.load(Relaxed);
+    [Format::Text, Format::Json, Format::Prometheus].into_iter().find(|&format| format as u8 + 1 == stats)
 }
 
-/// Passes the value of a setting that is not empty to a function, and reports it if that returns `false`.
+/// Passes the value of a variable of the environment, if it is not empty, to a function, and reports it if that returns
+/// `false`.
 fn with(name: &CStr, allowed: &str, set: impl FnOnce(&[u8]) -> bool) {
-    if value_of(name).is_some_and(|value| !set(value)) {
+    // SAFETY: the name is a C string; no thread changes the environment when the heap is created.
+    let value = unsafe { secure_getenv(name.as_ptr()) };
+    if value.is_null() {
+        return;
+    }
+    // SAFETY: the system returned a C string, which is used at once.
+    let value = unsafe { CStr::from_ptr(value) }.to_bytes();
+    if !value.is_empty() && !set(value) {
         let name = name.to_str().unwrap_or_default();
         crate::misuse::print(format_args!("{name} must be {allowed}; using the default"));
     }
-}
-
-/// Returns the value of a variable of the environment, unless it is empty or not set.
-fn value_of(name: &CStr) -> Option<&'static [u8]> {
-    // SAFETY: the name is a C string; no thread changes the environment when the heap is created or the program ends.
-    let value = unsafe { secure_getenv(name.as_ptr()) };
-    // SAFETY: the system returned a C string, which is used at once.
-    (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes()).filter(|value| !value.is_empty())
 }
