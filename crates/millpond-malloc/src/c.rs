@@ -89,8 +89,7 @@ fn aligned(align: usize, size: usize) -> *mut c_void {
 /// Sets `errno` to `EINVAL` and returns null.
 #[cold]
 fn invalid() -> *mut c_void {
-    // SAFETY: `__errno_location` returns a valid pointer on every thread.
-    unsafe { *libc::__errno_location() = libc::EINVAL };
+    os::set_errno(libc::EINVAL);
     null_mut()
 }
 

@@ -59,6 +59,7 @@
 pub mod c;
 mod classes;
 mod depot;
+mod descriptor;
 mod foreign;
 mod fork;
 mod format;

@@ -2,6 +2,8 @@
 
 use core::fmt::{self, Write as _};
 
+use crate::descriptor::Descriptor;
+
 /// What was wrong with a pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -13,29 +15,10 @@ pub(crate) enum Kind {
     NoBlock,
 }
 
-/// A line of limited length, built without allocation.
-struct Line {
-    bytes: [u8; 160],
-    length: usize,
-}
-
-impl fmt::Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = &mut self.bytes[self.length..];
-        let count = text.len().min(room.len());
-        room[..count].copy_from_slice(&text.as_bytes()[..count]);
-        self.length += count;
-        Ok(())
-    }
-}
-
 /// Writes a line to standard error. If that cannot be written to, the line is lost.
 pub(crate) fn print(text: fmt::Arguments<'_>) {
-    let mut line = Line { bytes: [0; 160], length: 0 };
-    // Never fails: what does not fit is cut off.
-    let _ = writeln!(line, "millpond-malloc: {text}");
-    // SAFETY: the bytes are initialised.
-    unsafe { libc::write(2, line.bytes.as_ptr().cast(), line.length) };
+    let mut error = Descriptor::new(2);
+    let _ = writeln!(error, "millpond-malloc: {text}").and_then(|()| error.flush());
 }
 
 /// Reports a misuse and ends the program.

@@ -5,6 +5,7 @@ use core::fmt::{self, Write};
 use crate::{
     classes::{self, SIZES},
     depot,
+    descriptor::Descriptor,
     format::Format,
     settings, unit,
 };
@@ -127,49 +128,6 @@ fn mode_name() -> &'static str {
     match settings::mode() {
         settings::Mode::Fast => "fast",
         settings::Mode::Checked => "checked",
-    }
-}
-
-/// A file to write to, with a buffer: nothing is allocated.
-pub(crate) struct Descriptor {
-    file: libc::c_int,
-    buffer: [u8; 512],
-    length: usize,
-}
-
-impl Descriptor {
-    pub(crate) fn new(file: libc::c_int) -> Self {
-        Self { file, buffer: [0; 512], length: 0 }
-    }
-
-    /// Writes what is in the buffer.
-    pub(crate) fn flush(&mut self) -> fmt::Result {
-        let mut rest = &self.buffer[..self.length];
-        self.length = 0;
-        while !rest.is_empty() {
-            // SAFETY: the bytes are initialised.
-            let written = unsafe { libc::write(self.file, rest.as_ptr().cast(), rest.len()) };
-            match usize::try_from(written) {
-                Ok(written) => rest = &rest[written.min(rest.len())..],
-                // SAFETY: `__errno_location` returns a valid pointer on every thread.
-                Err(_) if unsafe { *libc::__errno_location() } == libc::EINTR => {}
-                Err(_) => return Err(fmt::Error),
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Write for Descriptor {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for part in text.as_bytes().chunks(self.buffer.len()) {
-            if self.length + part.len() > self.buffer.len() {
-                self.flush()?;
-            }
-            self.buffer[self.length..self.length + part.len()].copy_from_slice(part);
-            self.length += part.len();
-        }
-        Ok(())
     }
 }
 
