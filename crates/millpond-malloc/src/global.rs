@@ -28,9 +28,8 @@ impl MillpondAlloc {
         settings::set_decay(time);
     }
 
-    /// Returns free memory to the system: that of the calling thread, the spare magazines of others, what
-    /// threads share, and all free units.
-    /// Returns the number of bytes.
+    /// Returns free memory to the system: that of the calling thread, the spare magazines of other threads, what threads
+    /// share, and all free units. Returns the number of bytes.
     pub fn trim(&self) -> usize {
         heap::trim()
     }

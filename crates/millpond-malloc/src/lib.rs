@@ -26,7 +26,7 @@
 //! In the mode `checked` this is exact, also across threads, with three exceptions. A block is known to be free until its
 //! memory is handed out again. Two threads that free the same block of at most 32 KiB at the same moment may both succeed.
 //! An address outside of the heap is passed on to the C library, which may have allocated it before this library was
-//! loaded, and which notices most of those that it has not.
+//! loaded, and which notices most addresses that it has not allocated.
 //!
 //! # Design
 //!

@@ -1,7 +1,7 @@
 //! Records: what is known of each unit of the region.
 
-/// What a run of units is used for. Only the first and the last record of a run have a use; those in between are
-/// [`Use::Inner`], except in spans, where each record has the use and the first unit of the span.
+/// What a run of units is used for. The first and the last record of a free run have a use, the first one of a large
+/// block, and each of a span, which also has the first unit of the span. All others are [`Use::Inner`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Use {

@@ -135,7 +135,8 @@ const ENDED: usize = 1;
 
 /// Records that no thread uses, linked.
 pub(crate) static UNUSED: Shared<*mut Side> =
-    // SAFETY: the records of ended threads are reached only from here.
+    // SAFETY: the records of ended threads are reached only from here, and by `flush_spares`, which uses what does not
+    // change and the places of spares, which any thread may use.
     unsafe { Shared::new(null_mut()) };
 
 /// The record that was created last. Records are never destroyed.

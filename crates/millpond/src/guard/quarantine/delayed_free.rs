@@ -22,8 +22,9 @@ use crate::{
 ///
 /// Before it fills a block, the guard asks what is behind it whether the block [may be
 /// freed](Allocator::may_deallocate). So it can go inside or outside of [`Checked`](crate::guard::Checked) and of other
-/// guards that detect invalid frees: they report what they refuse, and it is not written to. Without such a guard, an
-/// address that is not that of a block is written to.
+/// guards that detect invalid frees: they report what they refuse, and it is not written to. Without such a guard, or
+/// if it is inside a [`Cached`](crate::Cached), which does not ask it, an address that is not that of a block is written
+/// to.
 ///
 /// When memory runs out, and when a pool is trimmed, all blocks leave at once, so that no memory is held back that is
 /// needed. Around a pool, this happens after the shell has asked its parent and before it fails. Blocks that are held

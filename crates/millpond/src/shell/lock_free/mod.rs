@@ -74,10 +74,10 @@ use crate::{
 ///   thread has succeeded. A thread that is stopped in the middle, at any instruction, does not prevent the others from
 ///   making progress. (They are not wait-free: there is no bound on the number of retries of one thread.)
 /// * Growing gives the guarantees of the parent. Threads that find the pool empty at the same moment each request
-///   memory from the parent, and all but one return what they got. A thread whose request the parent refuses waits
-///   until the requests of the others have ended, for at most a tenth of a second. For a pool that must never call its
-///   parent while in use, choose a parent that has no more memory to give, or grow the pool in advance with
-///   [`reserve`](Self::reserve).
+///   memory from the parent. Of the first chunks that they get, one stays and the others are returned; later ones may
+///   all stay. A thread whose request the parent refuses waits until the requests of the others have ended, for at most
+///   a tenth of a second. For a pool that must never call its parent while in use, choose a parent that has no more
+///   memory to give, or grow the pool in advance with [`reserve`](Self::reserve).
 /// * *In a signal handler*: allowed if growing is allowed there, and always if the pool does not grow. *After `fork`*:
 ///   the child has an intact pool; blocks that other threads of its parent held are lost to it.
 /// * ABA: a tag of 32 bits that changes with every removal. To be deceived, a thread must be stopped in the middle of
