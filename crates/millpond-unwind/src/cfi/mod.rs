@@ -1,27 +1,25 @@
 //! Reads the rule of one address from the `.eh_frame` section of the module that contains it.
 
+mod cursor;
+mod entry;
+#[cfg(test)]
+mod reference;
+mod row;
+
 use core::slice;
 
-use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameOffset, EndianSlice, LittleEndian, Register, RegisterRule,
-    UnwindContext, UnwindContextStorage, UnwindExpression, UnwindSection, UnwindTableRow, X86_64,
+use self::{
+    entry::Entry,
+    row::{Cfa, Place, Row},
 };
-
 use crate::{
     module::Module,
     rule::{Kind, Rule, Saved},
 };
 
-type Bytes<'a> = EndianSlice<'a, LittleEndian>;
-
-/// Memory for gimli: registers per row, and rows that are remembered at the same time. Code that needs more has no
-/// rule.
-struct Storage;
-
-impl UnwindContextStorage<usize> for Storage {
-    type Rules = [(Register, RegisterRule<usize>); 20];
-    type Stack = [UnwindTableRow<usize, Self>; 4];
-}
+/// The numbers of registers.
+const RBP: u64 = 6;
+const RSP: u64 = 7;
 
 /// Returns the rule of the code at `pc` in this module.
 ///
@@ -95,51 +93,35 @@ unsafe fn description(module: &Module, pc: u64) -> Option<(u64, &[u8], usize)> {
     }
 }
 
-/// Converts the row for `pc` to a rule; `None` if the entry does not cover `pc` or the rule has no short form.
-fn evaluate(cie: u64, bytes: &[u8], offset: usize, pc: u64) -> Option<Rule> {
-    let mut section = EhFrame::new(bytes, LittleEndian);
-    section.set_address_size(8);
-    let bases = BaseAddresses::default().set_eh_frame(cie);
-    let entry = section
-        .fde_from_offset(&bases, EhFrameOffset(offset), |section, bases, at| {
-            section.cie_from_offset(bases, at)
-        })
-        .ok()?;
+/// Converts the row for `pc` to a rule; `None` if the entry is damaged or the rule has no short form.
+fn evaluate(common: u64, bytes: &[u8], offset: usize, pc: u64) -> Option<Rule> {
+    let entry = Entry::read(bytes, common, offset)?;
     if !entry.contains(pc) {
         return Some(Rule::GUESS);
     }
-    if entry.is_signal_trampoline() {
+    if entry.is_signal {
         return Some(Rule::SIGNAL);
     }
-    let mut context = UnwindContext::<usize, Storage>::new_in();
-    let row = entry.unwind_info_for_address(&section, &bases, &mut context, pc).ok()?;
-    match row.register(X86_64::RA) {
-        Some(RegisterRule::Undefined) => return Some(Rule::new(Kind::End, 0, Saved::No, 0)),
-        Some(RegisterRule::Offset(-8)) => {}
+    let row = Row::at(&entry, pc)?;
+    match row.ra {
+        Place::Undefined => return Some(Rule::new(Kind::End, 0, Saved::No, 0)),
+        Place::Offset(-8) => {}
         _ => return None,
     }
-    let (kind, cfa) = match row.cfa() {
-        CfaRule::RegisterAndOffset { register: X86_64::RSP, offset } => (Kind::Sp, *offset),
-        CfaRule::RegisterAndOffset { register: X86_64::RBP, offset } => (Kind::Bp, *offset),
-        CfaRule::RegisterAndOffset { .. } => return None,
-        CfaRule::Expression(expression) => frame_expression(operations(expression, &section)?)?,
+    let (kind, cfa) = match row.cfa {
+        Cfa::Register(RSP, offset) => (Kind::Sp, offset),
+        Cfa::Register(RBP, offset) => (Kind::Bp, offset),
+        Cfa::Register(..) => return None,
+        Cfa::Expression(operations) => frame_expression(operations)?,
     };
-    let (saved, bp) = match row.register(X86_64::RBP) {
-        None | Some(RegisterRule::SameValue | RegisterRule::Undefined) => (Saved::No, 0),
-        Some(RegisterRule::Offset(offset)) => (Saved::AtCfa, offset),
-        Some(RegisterRule::Expression(expression)) => match operations(&expression, &section)? {
-            // DW_OP_breg6 offset
-            [0x76, offset] => (Saved::AtBp, short(*offset)?),
-            _ => return None,
-        },
-        Some(_) => return None,
+    let (saved, bp) = match row.bp {
+        Place::Same | Place::Undefined => (Saved::No, 0),
+        Place::Offset(offset) => (Saved::AtCfa, offset),
+        // DW_OP_breg6 offset
+        Place::Expression([0x76, offset]) => (Saved::AtBp, short(*offset)?),
+        Place::Expression(_) | Place::Other => return None,
     };
     Some(Rule::new(kind, cfa.try_into().ok()?, saved, bp.try_into().ok()?))
-}
-
-/// Returns the bytes of an expression.
-fn operations<'a>(expression: &UnwindExpression<usize>, section: &EhFrame<Bytes<'a>>) -> Option<&'a [u8]> {
-    Some(expression.get(section).ok()?.0.slice())
 }
 
 /// Decodes the two kinds of expressions for frames that compilers and linkers write.
