@@ -6,7 +6,9 @@ use std::{fs, path::Path, process::Command};
 use millpond_trace::At;
 use serde_json::Value;
 
-use crate::support::{c_library, link, millpond, replay, sample, skipped, stdout, write_trace};
+use crate::support::{
+    c_library, link, millpond, replay, sample, skipped, slow_tests_are_wanted, stdout, write_trace,
+};
 
 /// Takes blocks of all sizes from the pools that the advice creates.
 const USES: [(&str, &str); 4] = [
@@ -128,6 +130,9 @@ fn recorded(folder: &Path, host: &Path, allocator: &str) -> Value {
 
 #[test]
 fn advice_for_lua_saves_what_it_promises() {
+    if !slow_tests_are_wanted("advice for a host of Lua") {
+        return;
+    }
     let Some(library) = c_library() else { return };
     if !Path::new("/usr/include/lua5.4/lua.h").exists() {
         return skipped("advice for a host of Lua", "liblua5.4-dev is not there");

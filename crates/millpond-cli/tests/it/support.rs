@@ -19,6 +19,15 @@ pub(crate) fn skipped(what: &str, why: &str) {
     said.unwrap();
 }
 
+/// Returns whether tests are wanted that take long and rarely fail; if not, says that this one is skipped.
+pub(crate) fn slow_tests_are_wanted(what: &str) -> bool {
+    let wanted = std::env::var_os("MILLPOND_SLOW_TESTS").is_some();
+    if !wanted {
+        skipped(what, "it takes long: set MILLPOND_SLOW_TESTS");
+    }
+    wanted
+}
+
 /// Returns the program, without progress lines, which would appear on a busy machine.
 pub(crate) fn millpond() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_millpond"));

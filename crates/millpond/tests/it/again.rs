@@ -13,6 +13,15 @@ pub(crate) fn skipped(what: &str, why: &str) {
     said.expect("standard error is open");
 }
 
+/// Returns whether tests are wanted that take long and rarely fail; if not, says that this one is skipped.
+pub(crate) fn slow_tests_are_wanted(what: &str) -> bool {
+    let wanted = env::var_os("MILLPOND_SLOW_TESTS").is_some();
+    if !wanted {
+        skipped(what, "it takes long: set MILLPOND_SLOW_TESTS");
+    }
+    wanted
+}
+
 /// Returns whether the kernel acts on a program's hints about its pages; if not, reports that `what` is not tested. An
 /// emulator does not pass such hints on.
 #[cfg(target_os = "linux")]

@@ -326,7 +326,7 @@ extern "C" fn handle(_: i32) {
 }
 
 /// Number of signals.
-const SIGNALS: usize = 3000;
+const SIGNALS: usize = 1000;
 
 /// Interrupts a thread repeatedly; ends the process if the handler does not return.
 fn interrupt(thread: libc::pthread_t, kit: &Kit) {

@@ -13,10 +13,9 @@ use std::{
 };
 
 use millpond::{
-    Allocator, Blocks, Buddy, Classes, Fixed, Heap, Linear, Local, Locked, Magazine, Pages, SignPost, Tlsf,
+    Allocator, Blocks, Classes, Fixed, Heap, Linear, Local, Locked, Magazine, Pages, Tlsf,
     guard::{Canary, Poison, Quarantine, Stats, ToolAnnotated},
     observe::Reporter,
-    pool::AddressOrdered,
     testing::{TrackingParent, conformance},
 };
 
@@ -33,16 +32,10 @@ fn around_pools() {
     on_every_parent((112, 8), || {
         ToolAnnotated::<_, 4>::new(Blocks::<(Fixed<128>, Magazine)>::new()).reporting(KIT)
     });
-    on_every_parent((112, 8), || {
-        ToolAnnotated::<_, 4>::new(Blocks::<(Fixed<128>, AddressOrdered)>::new()).reporting(KIT)
-    });
-    on_every_parent(MIXED, || ToolAnnotated::<_, 4>::new(Classes::new()).reporting(KIT));
     an_arena_on_every_parent(MIXED, || {
         ToolAnnotated::<_, 64>::new(Linear::new()).reporting(KIT).holding(1000)
     });
-    on_every_parent(MIXED, || ToolAnnotated::<_, 4>::new(SignPost::first_fit()).reporting(KIT));
     on_every_parent(MIXED, || ToolAnnotated::<_, 4>::new(Tlsf::new()).reporting(KIT));
-    on_every_parent(MIXED, || ToolAnnotated::<_, 4>::new(Buddy::new()).reporting(KIT));
 }
 
 #[test]
@@ -215,6 +208,9 @@ fn run(program: &mut Command, name: &str) -> (Output, String) {
 #[test]
 fn valgrind_sees_into_a_pool() {
     const WHAT: &str = "what valgrind says";
+    if !again::slow_tests_are_wanted(WHAT) {
+        return;
+    }
     let Some(this) = again::this_program(WHAT) else { return };
     if asan_is_in_this_program() {
         return again::skipped(WHAT, "this program is built with AddressSanitizer");

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 use millpond_trace::{At, Detail, FrameKind, Mark, Module, Thread};
 use serde_json::{Value, json};
 
-use crate::support::{Trace, millpond, refusal, sample, stdout, write_trace_of};
+use crate::support::{Trace, millpond, refusal, sample, slow_tests_are_wanted, stdout, write_trace_of};
 
 /// Writes the page of a trace and returns it.
 fn page(trace: &Path) -> String {
@@ -200,6 +200,9 @@ fn nothing_is_loaded_from_elsewhere() {
 
 #[test]
 fn a_large_trace_fits_into_3_mb() {
+    if !slow_tests_are_wanted("the page of a large trace") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("large.mpt");
     write_trace_of(&trace, 4_000_000, |trace| {
