@@ -7,8 +7,9 @@ use clap::{Args, Parser, Subcommand};
 mod check;
 mod diff;
 mod filter;
+mod r#try;
 
-pub(crate) use self::{check::Check, diff::Diff, filter::Filter};
+pub(crate) use self::{check::Check, diff::Diff, filter::Filter, r#try::Try};
 use crate::{
     export::{Format, Measure},
     import, record,
@@ -171,8 +172,9 @@ pub(crate) enum Command {
     /// Record a program, replay its allocations, and tell whether pools would help.
     ///
     /// The program's output and exit code are unchanged; the report goes to standard error when the program has ended. If
-    /// it starts other processes, the one with the most events is judged, unless --process selects another. For JSON, keep the trace with `-o FILE` and run `millpond replay --json FILE`.
-    #[command(after_help = EXIT_CODES)]
+    /// it starts other processes, the one with the most events is judged, unless --process selects another. With --live,
+    /// the program itself is also timed under several allocators.
+    #[command(after_help = r#try::MORE)]
     Try(Try),
 }
 
@@ -419,32 +421,6 @@ impl Places {
         );
         Ok(())
     }
-}
-
-#[derive(Args)]
-pub(crate) struct Try {
-    /// Keep the traces in this file, with call stacks.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-    /// Overwrite FILE if it exists.
-    #[arg(short, long)]
-    pub(crate) force: bool,
-    /// Process to judge, by its number or the name of its program; of several, the one with the most events.
-    /// [default: of all processes, the one with the most events]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) process: Option<String>,
-    /// Run the program N times with recording and N times without, in turn, to measure what recording costs. Only the
-    /// output of the first run is shown. [default: run it once, with recording, and estimate the cost]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub(crate) runs: Option<u32>,
-    #[command(flatten)]
-    pub(crate) settings: Settings,
-    /// Leave the arguments of programs out of the trace.
-    #[arg(long)]
-    pub(crate) no_args: bool,
-    /// The program and its arguments.
-    #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM ARGS")]
-    pub(crate) command: Vec<OsString>,
 }
 
 impl Advise {

@@ -18,6 +18,8 @@ mod estimate;
 mod export;
 mod import;
 mod lacking;
+#[cfg(recorder)]
+mod live;
 mod output;
 mod profile;
 mod query;
@@ -33,6 +35,10 @@ mod units;
 fn main() -> ExitCode {
     if replay::worker::is_wanted() {
         return replay::worker::main();
+    }
+    #[cfg(recorder)]
+    if live::runner::is_wanted() {
+        return live::runner::main();
     }
     let arguments = match cli::Arguments::try_parse() {
         Ok(arguments) => arguments,

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// A difference in time counts if it is at least this share of the program's CPU time.
-const LEAST_TIME: f64 = 0.005;
+pub(super) const LEAST_TIME: f64 = 0.005;
 /// The same as a share of the time that allocation takes, if its share of the program's CPU time is unknown.
 const LEAST_ALLOCATION_TIME: f64 = 0.1;
 /// A difference in memory counts if it is at least this share of the baseline's peak,
@@ -45,6 +45,30 @@ impl Change {
             return Self::More(difference);
         }
         if from > -least && to < least { Self::Same } else { Self::Unclear(difference) }
+    }
+
+    /// Returns the change in another unit.
+    pub(crate) fn map(self, convert: impl Fn(Estimate) -> Estimate) -> Self {
+        match self {
+            Self::Less(amount) => Self::Less(convert(amount)),
+            Self::More(amount) => Self::More(convert(amount)),
+            Self::Same => Self::Same,
+            Self::Unclear(amount) => Self::Unclear(convert(amount)),
+        }
+    }
+}
+
+/// A change, and the range of the difference behind it, in which less is below zero.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Difference {
+    pub(crate) range: Estimate,
+    pub(crate) change: Change,
+}
+
+impl Difference {
+    /// Classifies a difference, where nothing below `least` counts.
+    pub(crate) fn new(range: Estimate, least: f64) -> Self {
+        Self { range, change: Change::new(range, least) }
     }
 }
 

@@ -5,17 +5,21 @@ mod exclusion;
 mod gain;
 mod judge;
 mod places;
+#[cfg(recorder)]
+mod predicted;
 mod second;
 mod verdict;
 
 use anyhow::{Result, ensure};
 use millpond_trace::{Reader, Start, Summary};
 
+#[cfg(recorder)]
+pub(crate) use self::predicted::Prediction;
 pub(crate) use self::{
     bound::{Bound, recording_cost},
     exclusion::incomplete,
     gain::{Gain, Gains, Selection, Told, gains},
-    judge::Change,
+    judge::{Change, Difference},
     places::Places,
     second::{Match, Second},
     verdict::Verdict,

@@ -13,6 +13,7 @@ mod recover;
 mod replay;
 mod report;
 mod show;
+#[cfg(recorder)]
 mod r#try;
 
 use std::process::ExitCode;
@@ -40,7 +41,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Some(Command::Diff(arguments)) => diff::run(arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Anonymize(arguments)) => anonymize::run(arguments),
+        #[cfg(recorder)]
         Some(Command::Try(arguments)) => r#try::run(arguments),
+        #[cfg(not(recorder))]
+        Some(Command::Try(arguments)) => Err(crate::record::refusal(&arguments.command)),
         None => example::run(),
     }
 }

@@ -19,6 +19,7 @@ pub(crate) fn run(arguments: cli::Record) -> Result<ExitCode> {
         command,
         output,
         force,
+        aside: false,
         max_size,
         process,
         one: false,

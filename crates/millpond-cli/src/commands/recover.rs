@@ -18,6 +18,7 @@ pub(crate) fn run(arguments: cli::Recover) -> Result<ExitCode> {
         command: Vec::new(),
         output,
         force,
+        aside: false,
         max_size: None,
         process,
         one: false,

@@ -12,6 +12,8 @@ mod linux;
 mod recording;
 mod report;
 
+#[cfg(recorder)]
+pub(crate) use linux::{Program, preloadable};
 pub(crate) use recording::{Options, Recording, StackOptions, parse_frames};
 pub(crate) use report::{about, all as report};
 
@@ -20,7 +22,13 @@ pub(crate) fn run(options: &Options) -> Result<Recording> {
     #[cfg(recorder)]
     return linux::run(options);
     #[cfg(not(recorder))]
-    anyhow::bail!("cannot record {:?} here: {NEEDS}", options.command)
+    Err(refusal(&options.command))
+}
+
+/// Returns why a program cannot be run here to record it.
+#[cfg(not(recorder))]
+pub(crate) fn refusal(command: &[std::ffi::OsString]) -> anyhow::Error {
+    anyhow::anyhow!("cannot record {command:?} here: {NEEDS}")
 }
 
 /// Completes a recording whose directory was left behind, and deletes the directory.

@@ -12,6 +12,7 @@ use super::error::RecordError;
 use crate::errors;
 
 /// The options of a recording.
+#[derive(Clone)]
 pub(crate) struct Options {
     /// The program and its arguments; empty if a recording is recovered.
     pub(crate) command: Vec<OsString>,
@@ -19,6 +20,8 @@ pub(crate) struct Options {
     pub(crate) output: PathBuf,
     /// Whether existing files may be replaced.
     pub(crate) force: bool,
+    /// Whether the program's standard output goes to standard error.
+    pub(crate) aside: bool,
     /// Max bytes to write to the directory for temporary files; by default, half of the free space there.
     pub(crate) max_size: Option<u64>,
     /// The number or name of the processes to keep; by default, all.

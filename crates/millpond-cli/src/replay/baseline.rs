@@ -172,9 +172,7 @@ impl<'a> Recorded<'a> {
 
     /// Returns the library that the user names.
     fn chosen(&self, path: &Path) -> Result<Baseline> {
-        let what = || format!("cannot compare with {}", path.display());
-        let path = fs::canonicalize(path).with_context(what)?;
-        load(&path).with_context(what)?;
+        let path = loadable(path).with_context(|| format!("cannot compare with {}", path.display()))?;
         let is_same_build = self.is_build_of(&path);
         let relation = match is_same_build {
             Some(true) => Relation::Recorded,
@@ -234,6 +232,13 @@ impl<'a> Recorded<'a> {
         load(&path).map_err(|error| reason(&format!("It cannot be loaded into the replay: {error:#}")))?;
         Ok(Baseline { library: Some(path), relation: Relation::Recorded, is_same_build: Some(true) })
     }
+}
+
+/// Returns the whole path of a library that a worker process can load, and that then serves all calls.
+pub(crate) fn loadable(path: &Path) -> Result<PathBuf> {
+    let path = fs::canonicalize(path)?;
+    load(&path)?;
+    Ok(path)
 }
 
 /// Checks that a worker process can load a library, and that it then serves all calls.

@@ -3,7 +3,10 @@
 mod baseline;
 mod contender;
 mod huge;
+#[cfg(recorder)]
+mod libraries;
 mod race;
+mod rounds;
 mod routes;
 mod touched;
 pub(crate) mod worker;
@@ -19,6 +22,11 @@ use crate::{cli::Settings, terminal::Progress, trace::Histogram, units};
 
 pub(crate) use crate::estimate::{Estimate, LEAST_ROUNDS, outliers};
 
+#[cfg(recorder)]
+pub(crate) use self::{
+    baseline::loadable,
+    libraries::{Library, measure_libraries},
+};
 pub(crate) use self::{
     baseline::{Baseline, Choice, Relation},
     contender::{Name, Route, mimalloc_version},
@@ -101,6 +109,7 @@ fn task(reader: &Reader, histogram: &Histogram, sizes: &[usize], written: Writte
     Task {
         contender: Name::Bare,
         library: None,
+        variables: Vec::new(),
         sizes: sizes.to_vec(),
         routes: Vec::new(),
         verify: false,

@@ -99,6 +99,11 @@ impl<'a> Source<'a> {
         Self { router, ..self }
     }
 
+    /// Returns the number of events of the trace.
+    pub(super) fn events(&self) -> u64 {
+        self.reader.summary().events
+    }
+
     /// Goes back to the first step.
     fn rewind(&mut self) -> Result<()> {
         self.given = 0;
@@ -164,14 +169,15 @@ struct Pipes {
     output: BufReader<ChildStdout>,
 }
 
-/// Starts a worker with its task in an empty environment, so that no variable tunes an allocator; with the task's
-/// library, if there is one, before glibc.
+/// Starts a worker with its task in an environment of nothing but the task's variables, so that no other tunes an
+/// allocator; with the task's library, if there is one, before glibc.
 fn start(task: &Task, input: Stdio) -> Result<(Child, Pipes)> {
     let executable = std::env::current_exe().context("cannot find this program's own file")?;
     let mut process = Command::new(&executable)
         .arg(worker::ARGUMENT)
         .arg(serde_json::to_string(task)?)
         .env_clear()
+        .envs(task.variables.iter().map(|(name, value)| (name, value)))
         .envs(task.library.as_ref().map(|library| ("LD_PRELOAD", library)))
         .stdin(input)
         .stdout(Stdio::piped())

@@ -2,16 +2,13 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use foldhash::fast::FixedState;
 use millpond_trace::Reader;
 
 use super::{
-    Baseline, Comparison, Estimate, Name, Outcome, Route, check_memory, outcome, race,
-    race::Source,
-    task,
-    touched::Touched,
-    worker::{Measurement, Reply, shuffle},
+    Baseline, Comparison, Name, Route, check_memory, race::Source, rounds, task, touched::Touched,
+    worker::Task,
 };
 use crate::{
     cli::Settings,
@@ -77,34 +74,22 @@ pub(crate) fn measure_routes(
     let none = vec![None; routes.len()];
     let mut turns = vec![(Name::Bare, none.clone()), (Name::Routed, none)];
     turns.extend(selections.iter().map(|selection| (Name::Routed, served(selection))));
+    let tasks: Vec<_> = turns
+        .into_iter()
+        .map(|(name, routes)| {
+            task.set(name, &baseline);
+            Task { routes, ..task.clone() }
+        })
+        .collect();
     let (events, peak) = (reader.summary().events, reader.summary().peak_bytes);
+    let router = Router::new(of_stack, reader.summary().slots);
+    let mut source = Source::new(reader, &histogram.threads.workers).routed_by(router);
     let progress = Progress::new("replaying call sites");
-    let mut measured: Vec<Vec<Measurement>> = vec![Vec::new(); turns.len()];
-    let all = (u64::from(settings.rounds) + 1) * turns.len() as u64;
-    let mut source = {
-        let router = Router::new(of_stack, reader.summary().slots);
-        Source::new(reader, &histogram.threads.workers).routed_by(router)
-    };
-    let (mut order, mut random) = ((0..turns.len()).collect::<Vec<_>>(), 0x9E37_79B9_7F4A_7C15);
-    for round in 0..=u64::from(settings.rounds) {
-        // What a worker leaves behind, such as free pages, helps or harms the next one.
-        shuffle(&mut order, &mut random);
-        for (turn, &who) in (round * turns.len() as u64..).zip(&order) {
-            task.set(turns[who].0, &baseline);
-            task.routes.clone_from(&turns[who].1);
-            match race::run(&mut source, &task, |done| progress.at(turn * events + done, all * events))? {
-                Reply::Done(measurement) => measured[who].push(measurement),
-                other => bail!("a worker process answered out of turn: {other:?}"),
-            }
-        }
-    }
-    let bare: Vec<_> = measured[0].iter().map(|round| round.nanoseconds as f64).collect();
+    let measured = rounds::run(&mut source, &tasks, settings.rounds, |done, turns| {
+        progress.at(done, turns * events);
+    })?;
     let names = [baseline.name()].into_iter().chain(selections.iter().map(|_| Name::Routed));
-    let outcomes: Vec<Outcome> = names
-        .zip(&measured[1..])
-        .map(|(name, rounds)| outcome(name, rounds, &bare, peak))
-        .collect::<Result<_>>()?;
-    let bare = Estimate::of(&bare[1..]);
+    let (outcomes, bare) = rounds::outcomes(names, &measured, peak)?;
     Ok(Comparison { outcomes, baseline, bare, touched: Some(touched), ..Comparison::default() })
 }
 

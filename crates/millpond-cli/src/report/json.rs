@@ -19,7 +19,7 @@ use crate::{
 pub(crate) const VERSION: u32 = 1;
 
 #[derive(Serialize)]
-struct Report<'a> {
+pub(super) struct Report<'a> {
     version: u32,
     trace: Trace<'a>,
     settings: Settings,
@@ -177,8 +177,13 @@ struct Checked {
 
 /// Returns the report as JSON.
 pub(crate) fn analysis(analysis: &Analysis) -> serde_json::Result<String> {
+    lines(&report(analysis))
+}
+
+/// Returns the report in its fields.
+pub(super) fn report(analysis: &Analysis) -> Report<'_> {
     let Analysis { study, settings, comparison, bound, verdict, places } = analysis;
-    let report = Report {
+    Report {
         version: VERSION,
         trace: of_study(study),
         settings: Settings {
@@ -203,14 +208,13 @@ pub(crate) fn analysis(analysis: &Analysis) -> serde_json::Result<String> {
         verdict: Judgement {
             best: verdict.best,
             best_ordinary: verdict.best_ordinary,
-            time: change(verdict.time),
-            memory: change(verdict.memory),
+            time: change_word(verdict.time),
+            memory: change_word(verdict.memory),
             text: &verdict.text,
             locality: verdict.locality.as_deref(),
             mimalloc: verdict.mimalloc.as_deref(),
         },
-    };
-    lines(&report)
+    }
 }
 
 /// Returns the report of a verifying replay as JSON.
@@ -360,7 +364,8 @@ fn advised(advice: &Advice) -> Advised<'_> {
     }
 }
 
-fn change(change: Change) -> &'static str {
+/// Returns the word for a change.
+pub(super) fn change_word(change: Change) -> &'static str {
     match change {
         Change::Less(_) => "less",
         Change::More(_) => "more",

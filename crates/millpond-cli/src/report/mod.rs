@@ -4,6 +4,7 @@ mod about;
 mod advice_json;
 mod advice_text;
 mod anonymized;
+mod change;
 mod check_json;
 mod check_junit;
 mod check_text;
@@ -13,6 +14,10 @@ mod diff_text;
 mod frames;
 mod help;
 mod json;
+#[cfg(recorder)]
+mod live_json;
+#[cfg(recorder)]
+mod live_text;
 mod overview_json;
 mod overview_text;
 mod page;
@@ -35,4 +40,9 @@ pub(crate) use self::{
     overview_text::overview as overview_text,
     page::page,
     text::{analysis as text, verified as verified_text},
+};
+#[cfg(recorder)]
+pub(crate) use self::{
+    live_json::tried as tried_json,
+    live_text::{Tried, live as live_text},
 };

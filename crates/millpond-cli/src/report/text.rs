@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use super::{
     about::{self, BOLD},
-    frames, table,
+    change, frames, table,
 };
 use crate::{
     advise::{Advice, Block},
@@ -309,27 +309,10 @@ fn gain(study: &Study, comparison: &Comparison, bound: &Bound) -> String {
 
 /// Formats a change in CPU time as a share of the program's.
 fn changed(change: Change, bound: &Bound) -> String {
-    let share = |amount: Estimate| bound.share(amount).unwrap_or_default();
-    match change {
-        _ if bound.allocation == Estimate::default() => "cannot tell".into(),
-        Change::Same => "no difference".into(),
-        Change::Less(amount) => {
-            format!("{} less", units::range(share(amount).map(|share| share.min(1.0)), percent))
-        }
-        Change::More(amount) if share(amount).least >= 1.0 => {
-            let times = share(amount).map(|share| share + 1.0);
-            format!("{} times as much", units::range(times, |times| format!("{times:.1}")))
-        }
-        Change::More(amount) => format!("{} more", units::range(share(amount), percent)),
-        Change::Unclear(amount) => {
-            let amount = share(amount);
-            let side = |share: f64| match share {
-                share if share < 0.0 => format!("{} less", percent(-share)),
-                share => format!("{} more", percent(share)),
-            };
-            format!("cannot tell: {} to {}", side(amount.least), side(amount.most))
-        }
+    if bound.allocation == Estimate::default() {
+        return "cannot tell".into();
     }
+    change::changed(change.map(|amount| bound.share(amount).unwrap_or_default()))
 }
 
 /// Lists the advised block sizes.

@@ -53,6 +53,8 @@ fn fields_and_documentation_agree() {
     }
     let page = millpond().arg("report").arg(&trace).args(["-o", "-"]).output().unwrap();
     fields(&embedded(&stdout(page)), &mut names);
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fields(&crate::live::every_field(folder.path()), &mut names);
     let page = include_str!("../../JSON.md");
     let documented: BTreeSet<_> = page
         .split('`')

@@ -9,6 +9,7 @@ mod export;
 mod gains;
 mod import;
 mod json;
+mod live;
 mod pasted;
 mod planted;
 mod query;

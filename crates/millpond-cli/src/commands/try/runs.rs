@@ -3,28 +3,31 @@
 use std::{
     ffi::OsString,
     fs::File,
-    io::{Seek, SeekFrom},
     os::fd::{AsFd, AsRawFd, OwnedFd},
     process::Command,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
+use super::input::{Input, replace};
 use crate::{
     estimate::Estimate,
     record::{self, Recording},
 };
 
 /// CPU time in nanoseconds of a recorded run and of a plain run after it.
-struct Pair {
-    recorded: f64,
-    plain: f64,
+pub(super) struct Pair {
+    pub(super) recorded: f64,
+    pub(super) plain: f64,
 }
 
 /// Records a program with its output shown, then runs it plain and recorded in turn with its output hidden, until it
 /// has run `runs` times each way. Returns the first recording, and what recording cost the judged process.
-pub(super) fn record(options: &record::Options, runs: u32) -> Result<(Recording, Option<Estimate>)> {
-    let mut input = Input::new()?;
+pub(super) fn record(
+    options: &record::Options,
+    runs: u32,
+    input: &mut Input,
+) -> Result<(Recording, Option<Estimate>)> {
     let before = children_time();
     let first = record::run(options)?;
     let mut recorded = children_time() - before;
@@ -39,17 +42,8 @@ pub(super) fn record(options: &record::Options, runs: u32) -> Result<(Recording,
         pairs.push(Pair { recorded, plain: plain(&options.command)? });
         if run < runs {
             input.rewind()?;
-            let again = record::Options {
-                command: options.command.clone(),
-                output: scratch.path().join("again.mpt"),
-                force: true,
-                max_size: options.max_size,
-                process: options.process.clone(),
-                one: true,
-                no_args: options.no_args,
-                stacks: options.stacks,
-                addresses: false,
-            };
+            let output = scratch.path().join("again.mpt");
+            let again = record::Options { output, force: true, one: true, ..options.clone() };
             let before = children_time();
             record::run(&again)?;
             recorded = children_time() - before;
@@ -62,7 +56,7 @@ pub(super) fn record(options: &record::Options, runs: u32) -> Result<(Recording,
 
 /// Returns what recording cost a process that took `cpu` in all. If it was the only process, the plain runs show what
 /// it takes without recording; if it was one of several, only the cost of recording all of them is known.
-fn cost(cpu: f64, has_others: bool, pairs: &[Pair]) -> Estimate {
+pub(super) fn cost(cpu: f64, has_others: bool, pairs: &[Pair]) -> Estimate {
     let each = |pair: &Pair| if has_others { pair.recorded - pair.plain } else { cpu - pair.plain };
     let all = Estimate::confidence_interval(&pairs.iter().map(each).collect::<Vec<_>>());
     if has_others { Estimate { least: all.least.min(0.0), ..all } } else { all }
@@ -78,7 +72,7 @@ fn plain(command: &[OsString]) -> Result<f64> {
 
 /// Returns the CPU time in nanoseconds, user and system, of all processes that this one has waited for, and of their
 /// children.
-fn children_time() -> f64 {
+pub(super) fn children_time() -> f64 {
     // SAFETY: `usage` is valid for writes, and an all-zero `rusage` is a valid value.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
@@ -87,33 +81,6 @@ fn children_time() -> f64 {
     };
     let nanoseconds = |time: libc::timeval| time.tv_sec as f64 * 1e9 + time.tv_usec as f64 * 1e3;
     nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime)
-}
-
-/// Standard input, which every run reads from the same position; `None` if it is a terminal.
-struct Input(Option<(File, u64)>);
-
-impl Input {
-    fn new() -> Result<Self> {
-        let input = std::io::stdin();
-        if std::io::IsTerminal::is_terminal(&input) {
-            return Ok(Self(None));
-        }
-        let mut file = File::from(input.as_fd().try_clone_to_owned().context("cannot read standard input")?);
-        let place = file.stream_position();
-        ensure!(
-            place.is_ok(),
-            "with --runs, the program reads its standard input again each time, so that cannot be a pipe: save it to a \
-             file first"
-        );
-        Ok(Self(Some((file, place?))))
-    }
-
-    fn rewind(&mut self) -> Result<()> {
-        if let Self(Some((file, place))) = self {
-            file.seek(SeekFrom::Start(*place)).context("cannot read standard input again")?;
-        }
-        Ok(())
-    }
 }
 
 /// While this value lives, standard output and standard error of this process and of its children are discarded.
@@ -141,13 +108,6 @@ impl Drop for Muted {
             replace(*number, file.as_raw_fd());
         }
     }
-}
-
-/// Makes standard output or standard error, given by its number, refer to `file`.
-fn replace(number: i32, file: i32) {
-    // SAFETY: both descriptors are open, and no value in this process owns the one that is replaced: the handles of std
-    // only use it.
-    unsafe { libc::dup2(file, number) };
 }
 
 #[cfg(test)]

@@ -19,26 +19,31 @@ use crate::{record::error::RecordError, trace};
 /// Returns the obstacle that certainly prevents recording of this program. A file that cannot be read counts as
 /// recordable.
 pub(super) fn before(binary: &Path) -> Option<RecordError> {
+    linker(binary).err()
+}
+
+/// Returns the dynamic linker of a program that can be recorded; `None` if the file cannot be read.
+pub(super) fn linker(binary: &Path) -> Result<Option<PathBuf>, RecordError> {
     if is_privileged(binary) {
-        return Some(RecordError::Privileged);
+        return Err(RecordError::Privileged);
     }
-    let bytes = fs::read(binary).ok()?;
+    let Ok(bytes) = fs::read(binary) else { return Ok(None) };
     let Ok(header) = FileHeader64::<Endianness>::parse(&*bytes) else {
-        return Some(RecordError::OtherMachine);
+        return Err(RecordError::OtherMachine);
     };
-    let endian = header.endian().ok()?;
+    let Ok(endian) = header.endian() else { return Ok(None) };
     if header.e_machine(endian) != machine() {
-        return Some(RecordError::OtherMachine);
+        return Err(RecordError::OtherMachine);
     }
-    let segments = header.program_headers(endian, &*bytes).ok()?;
+    let Ok(segments) = header.program_headers(endian, &*bytes) else { return Ok(None) };
     let linker = segments.iter().find_map(|segment| segment.interpreter(endian, &*bytes).ok().flatten());
     let Some(linker) = linker else {
-        return Some(if is_go(&bytes) { RecordError::Go } else { RecordError::Static });
+        return Err(if is_go(&bytes) { RecordError::Go } else { RecordError::Static });
     };
     let linker = PathBuf::from(String::from_utf8_lossy(linker).into_owned());
     let name = linker.file_name().unwrap_or_default().to_string_lossy();
     let is_known = name.starts_with("ld-linux") || name.starts_with("ld-musl");
-    (!is_known).then(|| RecordError::OtherLibrary(linker.clone()))
+    if is_known { Ok(Some(linker)) } else { Err(RecordError::OtherLibrary(linker)) }
 }
 
 /// A program with fewer events than this may have its own allocator.

@@ -12,16 +12,16 @@
 //! * `select`, `collect`, `convert`, `stacks`, `clock`, `about` – addresses become slots, ticks become nanoseconds, and a trace
 //!   is written for each process, all to one file.
 
-use std::{io, os::fd::AsFd, path::Path, process::Stdio, time::Duration};
+use std::{ffi::OsString, io, os::fd::AsFd, path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context, Error, Result, bail};
 use millpond_trace::raw;
 
 pub(super) use self::mark::mark;
+pub(crate) use self::program::Program;
 use self::{
     collect::Collection,
     launch::{Moment, Signals, launch},
-    program::Program,
     scratch::Scratch,
 };
 use super::recording::{Options, Recording};
@@ -46,6 +46,23 @@ mod select;
 mod stacks;
 mod stopped;
 
+/// Finds a program into which any library can be preloaded: one for glibc. Returns it with its arguments.
+pub(crate) fn preloadable(command: &[OsString]) -> Result<(Program, Vec<OsString>)> {
+    let [name, arguments @ ..] = command else { bail!("no program was named") };
+    let program = Program::find(name)?;
+    let file = program.binary.display();
+    match inspect::linker(&program.binary) {
+        Err(error) => bail!("{file} {error}"),
+        Ok(Some(linker)) if linker.to_string_lossy().contains("ld-musl") => bail!(
+            "{file} is made for musl, and the allocators of this system are for glibc: --live needs a program for glibc"
+        ),
+        Ok(None) => {
+            bail!("{file} cannot be read, so it cannot be known whether a library can be preloaded into it")
+        }
+        Ok(Some(_)) => Ok((program, arguments.to_vec())),
+    }
+}
+
 /// See [`super::run`].
 pub(super) fn run(options: &Options) -> Result<Recording> {
     let [name, arguments @ ..] = &options.command[..] else { bail!("no program was named") };
@@ -62,7 +79,7 @@ pub(super) fn run(options: &Options) -> Result<Recording> {
         (raw::DIRECTORY, scratch.path().as_os_str().as_encoded_bytes().to_vec()),
         ("LD_PRELOAD", library::preload(&library, options.stacks.check_every > 0)),
     ];
-    let standard_output = if output::is_standard_output(&options.output) {
+    let standard_output = if options.aside || output::is_standard_output(&options.output) {
         let standard_error = io::stderr().as_fd().try_clone_to_owned();
         Stdio::from(standard_error.context("cannot use standard error")?)
     } else {

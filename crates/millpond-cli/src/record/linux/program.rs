@@ -15,13 +15,13 @@ use crate::errors::CannotRun;
 
 /// A program that can be run.
 #[derive(Debug)]
-pub(super) struct Program {
+pub(crate) struct Program {
     /// The name as given.
-    pub(super) name: OsString,
+    pub(crate) name: OsString,
     /// The path.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The file with machine code: the program itself, or the interpreter if the program is a script.
-    pub(super) binary: PathBuf,
+    pub(crate) binary: PathBuf,
 }
 
 impl Program {

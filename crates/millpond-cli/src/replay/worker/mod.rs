@@ -40,6 +40,8 @@ pub(crate) struct Task {
     pub(crate) contender: Name,
     /// The library that serves `malloc` in the worker; `None` for glibc.
     pub(crate) library: Option<PathBuf>,
+    /// The environment of the worker.
+    pub(crate) variables: Vec<(String, String)>,
     /// Block sizes of [`Name::Advised`] and [`Name::Huge`].
     pub(crate) sizes: Vec<usize>,
     /// What serves each route of [`Name::Routed`], from route 1 on; `None` stands for `malloc`.
