@@ -6,10 +6,17 @@ use clap::{Args, Parser, Subcommand};
 
 mod check;
 mod diff;
+mod extras;
 mod filter;
 mod r#try;
 
-pub(crate) use self::{check::Check, diff::Diff, filter::Filter, r#try::Try};
+pub(crate) use self::{
+    check::Check,
+    diff::Diff,
+    extras::{Bench, Completions, ManPages},
+    filter::Filter,
+    r#try::Try,
+};
 use crate::{
     export::{Format, Measure},
     import, record,
@@ -176,6 +183,15 @@ pub(crate) enum Command {
     /// the program itself is also timed under several allocators.
     #[command(after_help = r#try::MORE)]
     Try(Try),
+    /// Measure the tables and plots of BENCHMARKS.md again, in a checkout of the sources.
+    #[command(after_help = extras::BENCHMARKS)]
+    Bench(Bench),
+    /// Print completions of commands and options for a shell.
+    #[command(after_help = extras::COMPLETIONS)]
+    Completions(Completions),
+    /// Write man pages, one for each command.
+    #[command(after_help = extras::MAN_PAGES)]
+    Man(ManPages),
 }
 
 #[derive(Args)]

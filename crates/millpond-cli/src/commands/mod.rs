@@ -2,7 +2,9 @@
 
 mod advise;
 mod anonymize;
+mod bench;
 mod check;
+mod completions;
 mod diff;
 mod example;
 mod export;
@@ -45,6 +47,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Some(Command::Try(arguments)) => r#try::run(arguments),
         #[cfg(not(recorder))]
         Some(Command::Try(arguments)) => Err(crate::record::refusal(&arguments.command)),
+        Some(Command::Bench(arguments)) => bench::run(&arguments),
+        Some(Command::Completions(arguments)) => completions::completions(&arguments),
+        Some(Command::Man(arguments)) => completions::man(&arguments),
         None => example::run(),
     }
 }

@@ -6,6 +6,7 @@ mod archive;
 mod check;
 mod diff;
 mod export;
+mod extras;
 mod gains;
 mod import;
 mod json;

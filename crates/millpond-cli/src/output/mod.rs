@@ -1,5 +1,7 @@
 //! Output files: complete under their name, or absent.
 
+mod new_file;
+
 use std::{
     fs::{self, File},
     io::{self, BufWriter, IsTerminal, Write},
@@ -8,7 +10,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use tempfile::NamedTempFile;
+
+use self::new_file::NewFile;
 
 /// The name of standard output.
 const STANDARD_OUTPUT: &str = "-";
@@ -27,8 +30,8 @@ pub(crate) struct Output {
 }
 
 enum Kind {
-    /// A file with another name in the same directory, renamed at the end.
-    New(BufWriter<NamedTempFile>),
+    /// A file that gets its name at the end.
+    New(BufWriter<NewFile>),
     /// A device, a pipe or standard output, written directly.
     Existing(BufWriter<File>),
 }
@@ -63,9 +66,7 @@ impl Output {
                 let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
                 let directory = parent.unwrap_or(Path::new("."));
                 ensure!(directory.is_dir(), "{}: there is no directory {}", what(), directory.display());
-                let mut builder = tempfile::Builder::new();
-                let file = builder.prefix(".millpond-").tempfile_in(directory).with_context(what)?;
-                Kind::New(BufWriter::new(file))
+                Kind::New(BufWriter::new(NewFile::create(directory).with_context(what)?))
             }
         };
         Ok(Self { path: path.to_owned(), file, force })
@@ -83,17 +84,13 @@ impl Output {
         &self.path
     }
 
-    /// Renames the file to its final name. Without this call, it is deleted when dropped.
+    /// Gives the file its name. Without this call, it is deleted when dropped.
     pub(crate) fn finish(self) -> Result<PathBuf> {
         let what = || format!("cannot write {}", self.path.display());
         match self.file {
             Kind::New(file) => {
                 let file = file.into_inner().map_err(|error| error.into_error()).with_context(what)?;
-                if self.force {
-                    file.persist(&self.path).with_context(what)?;
-                } else {
-                    file.persist_noclobber(&self.path).with_context(what)?;
-                }
+                file.persist(&self.path, self.force).with_context(what)?;
             }
             Kind::Existing(mut file) => file.flush().with_context(what)?,
         }
@@ -130,6 +127,11 @@ mod tests {
         assert!(Output::create(&path, false).is_err(), "the file is there");
         let mut output = Output::create(&path, true).unwrap();
         output.write_all(b"after").unwrap();
+        output.flush().unwrap();
+        if cfg!(target_os = "linux") {
+            let names = fs::read_dir(directory.path()).unwrap().count();
+            assert_eq!(names, 1, "a process that is killed now leaves nothing behind");
+        }
         drop(output);
         assert_eq!(fs::read(&path).unwrap(), b"before");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left behind");
