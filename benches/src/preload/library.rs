@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::sources;
+
 /// An allocator, which is preloaded.
 pub struct Library {
     pub name: String,
@@ -15,17 +17,17 @@ pub struct Library {
 const FOLDERS: &[&str] = &["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib"];
 
 const PEERS: &[(&str, &[&str])] = &[
-    ("mimalloc", &["libmimalloc.so.3", "libmimalloc.so.2", "libmimalloc.so.2.0"]),
+    ("mimalloc 2", &["libmimalloc.so.2", "libmimalloc.so.2.0"]),
     ("jemalloc", &["libjemalloc.so.2"]),
     ("tcmalloc", &["libtcmalloc_minimal.so.4"]),
 ];
 
-/// Returns the allocators that are there, the baseline first.
-pub fn libraries() -> Vec<Library> {
+/// Returns the allocators that are there, the baseline first. Some are compiled into a folder.
+pub fn libraries(folder: &Path) -> Vec<Library> {
     let mut libraries = vec![Library { name: "glibc".into(), path: None, mode: "" }];
     let mut add = |name: &str, path: Option<PathBuf>, mode| match path.filter(|path| path.is_file()) {
         Some(path) => libraries.push(Library { name: name.into(), path: Some(path), mode }),
-        None => eprintln!("skipped: {name}, which is not installed"),
+        None => eprintln!("skipped: {name}, which is not installed, or cannot be compiled"),
     };
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/c/libmillpond_malloc.so");
     if !ours.is_file() {
@@ -38,6 +40,9 @@ pub fn libraries() -> Vec<Library> {
         let places =
             FOLDERS.iter().flat_map(|folder| files.iter().map(move |file| Path::new(folder).join(file)));
         add(name, places.into_iter().find(|path| path.is_file()), "");
+    }
+    for (name, path) in sources::compiled(folder) {
+        add(name, path, "");
     }
     let more = std::env::var("MALLOC_PEERS").unwrap_or_default();
     for (name, path) in more.split(',').filter_map(|peer| peer.split_once('=')) {

@@ -1,12 +1,14 @@
 //! Whole programs under allocators that are preloaded: real ones, and loops over malloc and free in C.
 //!
 //! Contenders are Millpond's malloc in both modes and the peers that are installed (Debian: libmimalloc2.0, libjemalloc2,
-//! libtcmalloc-minimal4), glibc being the baseline. `MALLOC_PEERS=NAME=LIBRARY,…` adds others. A sample is the CPU time
+//! libtcmalloc-minimal4) or compiled from the sources in their crates (mimalloc 3, snmalloc, rpmalloc), glibc being the
+//! baseline. `MALLOC_PEERS=NAME=LIBRARY,…` adds others. A sample is the CPU time
 //! of the process, user and system, and its peak resident memory.
 
 mod library;
 mod programs;
 mod run;
+mod sources;
 
 use std::path::Path;
 
@@ -51,7 +53,7 @@ fn measure(commands: impl FnOnce(&Path) -> Vec<Command>) -> Vec<Case> {
         eprintln!("skipped: cannot create {}: {error}", folder.display());
         return Vec::new();
     }
-    let libraries = libraries();
+    let libraries = libraries(&folder);
     let cases = compile("peak", &folder)
         .map(|peak| commands(&folder).into_iter().map(|command| case(&peak, &command, &libraries)).collect());
     // A folder that stays costs nothing but room.
