@@ -20,6 +20,15 @@ size_t millpond_malloc_trim(void);
    opportunity. The default is 500, or MILLPOND_MALLOC_DECAY_MS. */
 void millpond_malloc_set_decay(unsigned milliseconds);
 
+/* Returns the number of bytes from an address to the end of the live block in which it lies, or SIZE_MAX if it does not lie in
+   the heap. In the mode "fast" every block counts as live; in the others an address in the heap but in no live block ends the
+   program. */
+size_t millpond_malloc_object_size(const void *address);
+
+/* Ends the program if `size` bytes from an address on do not lie in one live block; the report names `function`. Other addresses
+   than those of the heap are not checked. */
+void millpond_malloc_check(const char *function, const void *address, size_t size);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,6 +1,6 @@
 //! `libmillpond_malloc.so`: the functions of [`heap::c`] under their names in C.
 //!
-//! `operator new` and `operator delete` of the C++ library call `malloc` and `free`, so they need no counterpart here.
+//! Those of C++ are in `operators`.
 #![cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 #![expect(
     clippy::missing_safety_doc,
@@ -12,6 +12,8 @@ use core::{
     ffi::{c_char, c_int, c_uint, c_void},
     time::Duration,
 };
+
+mod operators;
 
 use heap::c;
 
@@ -31,18 +33,16 @@ pub unsafe extern "C" fn free(block: *mut c_void) {
     unsafe { c::free(block) };
 }
 
-/// `free_sized` of C23: the size is not needed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn free_sized(block: *mut c_void, _size: usize) {
-    // SAFETY: the program upholds the contract of `free`.
-    unsafe { c::free(block) };
+pub unsafe extern "C" fn free_sized(block: *mut c_void, size: usize) {
+    // SAFETY: the program upholds the contract of `free_sized`.
+    unsafe { c::free_sized(block, size) };
 }
 
-/// `free_aligned_sized` of C23: neither alignment nor size is needed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, _align: usize, _size: usize) {
-    // SAFETY: the program upholds the contract of `free`.
-    unsafe { c::free(block) };
+pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, align: usize, size: usize) {
+    // SAFETY: the program upholds the contract of `free_aligned_sized`.
+    unsafe { c::free_aligned_sized(block, align, size) };
 }
 
 #[unsafe(no_mangle)]
@@ -142,6 +142,17 @@ pub extern "C" fn millpond_malloc_trim() -> usize {
 #[unsafe(no_mangle)]
 pub extern "C" fn millpond_malloc_set_decay(milliseconds: c_uint) {
     heap::MillpondAlloc.set_decay(Duration::from_millis(milliseconds.into()));
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn millpond_malloc_object_size(address: *const c_void) -> usize {
+    c::object_size(address)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn millpond_malloc_check(function: *const c_char, address: *const c_void, size: usize) {
+    // SAFETY: the program passes a C string.
+    unsafe { c::check_access(function, address, size) };
 }
 
 // The names by which parts of the C library and old programs call these.

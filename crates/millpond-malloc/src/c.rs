@@ -8,8 +8,11 @@ use core::{
 };
 
 use crate::{
+    call::{DELETE, DELETE_ARRAY, FREE, FREE_SIZED, Given},
+    classes::GRAIN,
     format::Format,
-    heap, os,
+    heap, object, os,
+    record::Family,
     stats::{self, Stats, stats},
 };
 
@@ -45,6 +48,66 @@ pub fn calloc(count: usize, size: usize) -> *mut c_void {
 pub unsafe fn free(block: *mut c_void) {
     // SAFETY: the caller upholds the contract.
     unsafe { heap::deallocate(block.cast()) };
+}
+
+/// `free_sized` of C23. The size is checked in the hardened modes.
+///
+/// # Safety
+///
+/// As for [`free`]; the size must be that with which the block was allocated.
+#[inline(always)]
+pub unsafe fn free_sized(block: *mut c_void, size: usize) {
+    // SAFETY: the caller upholds the contract.
+    unsafe { heap::deallocate_as(block.cast(), &FREE_SIZED, Given::new(size, GRAIN)) };
+}
+
+/// `free_aligned_sized` of C23. Size and alignment are checked in the hardened modes.
+///
+/// # Safety
+///
+/// As for [`free`]; size and alignment must be those with which the block was allocated.
+#[inline(always)]
+pub unsafe fn free_aligned_sized(block: *mut c_void, align: usize, size: usize) {
+    // SAFETY: the caller upholds the contract.
+    unsafe { heap::deallocate_as(block.cast(), &FREE_SIZED, Given::new(size, align)) };
+}
+
+/// `operator new` or `operator new[]`, except that it returns null if there is no memory.
+#[inline(always)]
+#[must_use]
+pub fn new(size: usize, family: Family) -> *mut c_void {
+    let block = heap::allocate(size);
+    heap::set_family(block, family);
+    block.cast()
+}
+
+/// `operator new` or `operator new[]` with an alignment, except that it returns null if there is no memory.
+#[must_use]
+pub fn new_aligned(size: usize, align: usize, family: Family) -> *mut c_void {
+    let block = aligned(align, size);
+    heap::set_family(block.cast(), family);
+    block
+}
+
+/// `operator delete` or `operator delete[]`. The size, if there is one, and the alignment are checked in the hardened
+/// modes, as is that the operator is the counterpart of the one that allocated the block.
+///
+/// # Safety
+///
+/// As for [`free`].
+#[inline(always)]
+pub unsafe fn delete(block: *mut c_void, family: Family, size: Option<usize>, align: Option<usize>) {
+    let given = match size {
+        Some(size) => Given::new(size, align.unwrap_or(GRAIN)),
+        None => Given::NOTHING,
+    };
+    let function = match family {
+        Family::Malloc => &FREE,
+        Family::New => &DELETE,
+        Family::NewArray => &DELETE_ARRAY,
+    };
+    // SAFETY: the caller upholds the contract.
+    unsafe { heap::deallocate_as(block.cast(), function, given) };
 }
 
 /// `realloc`. A size of 0 frees the block and returns null, as in glibc.
@@ -150,6 +213,28 @@ pub unsafe fn malloc_usable_size(block: *mut c_void) -> usize {
     if block.is_null() { 0 } else { heap::usable_size(block.cast()) }
 }
 
+/// `millpond_malloc_object_size`: returns the number of bytes from an address to the end of the live block in which it
+/// lies, or `usize::MAX` if it does not lie in the heap. In the mode `fast` every block counts as live; in the others an
+/// address in the heap but in no live block ends the program.
+#[must_use]
+pub fn object_size(address: *const c_void) -> usize {
+    object::size("millpond_malloc_object_size", address.cast()).unwrap_or(usize::MAX)
+}
+
+/// `millpond_malloc_check`: ends the program if `size` bytes from an address on do not lie in one live block. Other
+/// addresses than those of the heap are not checked.
+///
+/// # Safety
+///
+/// `function` must be a C string: the name for the report.
+pub unsafe fn check_access(function: *const c_char, address: *const c_void, size: usize) {
+    if size != 0 {
+        // SAFETY: the caller passes a C string.
+        let name = unsafe { CStr::from_ptr(function) }.to_str().unwrap_or("an access");
+        object::check(name, address.cast(), size);
+    }
+}
+
 /// `malloc_trim`: returns free memory to the system; returns 1 if there was any, otherwise 0.
 pub fn malloc_trim(_keep: usize) -> c_int {
     os::keeping_errno(|| c_int::from(heap::trim() != 0))
@@ -236,4 +321,12 @@ pub unsafe fn write_stats(format: *const c_char, file: c_int) -> c_int {
 pub fn malloc_stats() {
     // If standard error cannot be written to, there is no place for a message.
     let _ = stats::write_to(2, Format::Text);
+}
+
+/// Ends a program whose `operator new` found no memory, and that has no C++ library which could throw.
+#[cold]
+pub fn out_of_memory() -> ! {
+    crate::misuse::print(format_args!("operator new: there is no memory"));
+    // SAFETY: `abort` is always safe to call.
+    unsafe { libc::abort() }
 }

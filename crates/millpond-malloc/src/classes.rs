@@ -8,11 +8,16 @@ pub(crate) const GRAIN: usize = 16;
 pub(crate) const LARGEST: usize = 32 << 10;
 /// Sizes up to this one are looked up on the hot path.
 pub(crate) const LARGEST_HOT: usize = 1024;
+/// The class of blocks of 0 bytes. They have 16 bytes; in the hardened modes these cannot be accessed.
+pub(crate) const ZERO: usize = 41;
 /// Number of classes, including class 0, which means "no class".
-pub(crate) const COUNT: usize = 41;
+pub(crate) const COUNT: usize = 42;
 
 /// Returns the size in bytes of the blocks of a class.
 const fn size_of_class(class: usize) -> usize {
+    if class == ZERO {
+        return GRAIN;
+    }
     if class <= 4 {
         return class * GRAIN;
     }
@@ -60,7 +65,11 @@ const SMALL: usize = LARGEST_HOT / GRAIN + 1;
 const MEDIUM_STEP: usize = 256;
 const MEDIUM: usize = LARGEST / MEDIUM_STEP + 1;
 
-static SMALL_TABLE: [u8; SMALL] = table::<GRAIN, SMALL>();
+static SMALL_TABLE: [u8; SMALL] = {
+    let mut table = table::<GRAIN, SMALL>();
+    table[0] = ZERO as u8;
+    table
+};
 static MEDIUM_TABLE: [u8; MEDIUM] = table::<MEDIUM_STEP, MEDIUM>();
 
 /// Returns the class for a size of at most [`LARGEST_HOT`] bytes.
@@ -86,10 +95,10 @@ pub(crate) fn of(size: usize) -> Option<usize> {
 }
 
 /// Returns the smallest class whose blocks have this size and alignment, or `None` if there is none. A block lies at a
-/// multiple of its size from a page boundary, so its size determines its alignment.
+/// multiple of its size from a page boundary, so its size determines its alignment. The size must not be 0.
 pub(crate) fn of_aligned(size: usize, align: usize) -> Option<usize> {
     let first = of(size)?;
-    (first..COUNT).find(|&class| (SIZES[class] as usize).is_multiple_of(align))
+    (first..ZERO).find(|&class| (SIZES[class] as usize).is_multiple_of(align))
 }
 
 #[cfg(test)]
@@ -98,7 +107,8 @@ mod tests {
 
     #[test]
     fn each_size_has_the_smallest_class() {
-        for size in 0..=LARGEST {
+        assert_eq!(of(0), Some(ZERO));
+        for size in 1..=LARGEST {
             let class = of(size).expect("a class");
             assert!(SIZES[class] as usize >= size);
             assert!(class == 1 || (SIZES[class - 1] as usize) < size);

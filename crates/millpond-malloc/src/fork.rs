@@ -1,6 +1,6 @@
 //! `fork`: the heap is held still, so that the child finds it whole.
 
-use crate::{depot, magazine, thread, unit};
+use crate::{depot, guarded, magazine, thread, unit};
 
 /// Installs the handlers. The C library may allocate for that, so this is not done on the way of an allocation.
 #[used]
@@ -18,6 +18,7 @@ unsafe extern "C" fn before() {
     thread::UNUSED.hold();
     depot::DEPOTS.iter().for_each(|depot| depot.0.hold());
     magazine::SPARES.hold();
+    guarded::DELAYED.hold();
     unit::UNITS.hold();
 }
 
@@ -26,6 +27,7 @@ unsafe extern "C" fn after() {
     // SAFETY: `before` has acquired the locks, on this thread or on its image in the parent.
     unsafe {
         unit::UNITS.release();
+        guarded::DELAYED.release();
         magazine::SPARES.release();
         depot::DEPOTS.iter().for_each(|depot| depot.0.release());
         thread::UNUSED.release();

@@ -3,6 +3,7 @@
 use core::alloc::{GlobalAlloc, Layout};
 
 use crate::{
+    call::{DEALLOC, Given},
     classes::GRAIN,
     heap,
     settings::{self, Mode},
@@ -47,9 +48,9 @@ unsafe impl GlobalAlloc for MillpondAlloc {
     }
 
     #[inline(always)]
-    unsafe fn dealloc(&self, block: *mut u8, _layout: Layout) {
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller passes a live block.
-        unsafe { heap::deallocate(block) };
+        unsafe { heap::deallocate_as(block, &DEALLOC, Given::new(layout.size(), layout.align())) };
     }
 
     #[inline]
@@ -75,7 +76,7 @@ unsafe impl GlobalAlloc for MillpondAlloc {
             // SAFETY: both blocks are live, distinct and at least as long; the old one is the caller's.
             unsafe {
                 core::ptr::copy_nonoverlapping(block, moved, layout.size().min(size));
-                heap::deallocate(block);
+                self.dealloc(block, layout);
             }
         }
         moved

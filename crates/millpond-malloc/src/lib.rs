@@ -17,16 +17,23 @@
 //!
 //! The environment variable `MILLPOND_MALLOC` chooses what is checked:
 //!
-//! | mode | detects | instructions for `malloc(64)` and `free` (with the loop around them) |
+//! | mode | ends the program at | instructions for `malloc(64)` and `free` (with the loop around them) |
 //! |---|---|---|
-//! | `checked` (default) | double, invalid, interior and unaligned frees | 52 |
 //! | `fast` | frees of addresses in the heap where no blocks are | 40 |
+//! | `checked` (default) | double, invalid, interior and unaligned frees | 52 |
+//! | `light` | also frees outside of the heap, by a wrong function, with a wrong size | 99 |
+//! | `full` | also overflows and writes after free | 500 |
 //!
 //! What is detected ends the program, with one line on standard error that names the address, the size and the kind.
-//! In the mode `checked` this is exact, also across threads, with three exceptions. A block is known to be free until its
-//! memory is handed out again. Two threads that free the same block of at most 32 KiB at the same moment may both succeed.
-//! An address outside of the heap is passed on to the C library, which may have allocated it before this library was
-//! loaded, and which notices most addresses that it has not allocated.
+//! From the mode `checked` on this is exact, also across threads, with three exceptions. A block is known to be free
+//! until its memory is handed out again. In the modes `checked` and `light`, two threads that free the same block of at
+//! most 32 KiB at the same moment may both succeed. In the mode `checked`, an address outside of the heap is passed on to
+//! the C library, which may have allocated it before this library was loaded, and which notices most addresses that it
+//! has not allocated; the hardened modes `light` and `full` end the program.
+//!
+//! The hardened modes are for programs that read what others send. What they do against which attack, and what they do
+//! not, is in `SECURITY.md` of the repository. In `full`, `malloc_usable_size` is exactly what was requested, memory is
+//! always zeroed when it is handed out, and its contents are gone when it is freed.
 //!
 //! # Design
 //!
@@ -48,6 +55,11 @@
 //! 32 MiB, or beyond an eighth of what is in use; those beyond four times that limit are returned at once. Both happen
 //! when a thread returns units: a program that does nothing keeps what it has.
 //!
+//! In the hardened modes the byte of a live block also holds the family of functions that allocated it, and blocks leave
+//! their spans in random order. Larger blocks are surrounded by guard pages, which Linux marks without a mapping for each
+//! (`MADV_GUARD_INSTALL`). In `full` a block ends with a canary; a freed one is erased and waits among up to 128 others
+//! of its class, which each thread has; one that is handed out is checked for zeros.
+//!
 //! Sources: Bonwick, Adams, "Magazines and Vmem" (USENIX 2001); Knuth, "The Art of Computer Programming" 1, 2.5
 //! (boundary tags); Leijen, Zorn, de Moura, "Mimalloc" (2019).
 //!
@@ -57,18 +69,29 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 
 pub mod c;
+mod cache;
+mod call;
+mod canary;
 mod classes;
 mod depot;
 mod descriptor;
 mod foreign;
 mod fork;
 mod format;
+mod full;
 mod global;
+mod guard;
+mod guarded;
+mod hardened;
 mod heap;
 mod large;
 mod magazine;
 mod misuse;
+mod object;
 mod os;
+mod pointer;
+mod quarantine;
+mod random;
 mod record;
 mod region;
 mod settings;
@@ -77,8 +100,10 @@ mod span;
 mod stats;
 mod thread;
 mod unit;
+mod zeros;
 
 pub use format::Format;
 pub use global::MillpondAlloc;
+pub use record::Family;
 pub use settings::Mode;
 pub use stats::{ClassStats, Stats, by_class, stats};

@@ -39,6 +39,48 @@ pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) -> bool {
     unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) == 0 }
 }
 
+/// Makes committed memory inaccessible; returns whether that succeeded. It is a mapping of its own then.
+///
+/// # Safety
+///
+/// The range must belong to a mapping of [`reserve`], and nothing may use it.
+pub(crate) unsafe fn protect(start: *mut u8, bytes: usize) -> bool {
+    // SAFETY: the caller owns the range.
+    unsafe { libc::mprotect(start.cast(), bytes, libc::PROT_NONE) == 0 }
+}
+
+/// Turns pages into guards, whose access ends the program, without a mapping of their own; their contents are lost.
+/// Returns whether that succeeded: since Linux 6.13.
+///
+/// # Safety
+///
+/// As for [`protect`].
+pub(crate) unsafe fn install_guards(start: *mut u8, bytes: usize) -> bool {
+    const MADV_GUARD_INSTALL: libc::c_int = 102;
+    // SAFETY: the caller owns the range.
+    unsafe { libc::madvise(start.cast(), bytes, MADV_GUARD_INSTALL) == 0 }
+}
+
+/// Turns the guards of a range into ordinary pages, which read as zeros, and leaves other pages as they are.
+///
+/// # Safety
+///
+/// The range must belong to a mapping of [`reserve`].
+pub(crate) unsafe fn remove_guards(start: *mut u8, bytes: usize) {
+    const MADV_GUARD_REMOVE: libc::c_int = 103;
+    // SAFETY: the contents of pages in use do not change.
+    unsafe { libc::madvise(start.cast(), bytes, MADV_GUARD_REMOVE) };
+}
+
+/// Fills an array with random numbers of the system; returns whether it has any yet.
+pub(crate) fn random(numbers: &mut [u64]) -> bool {
+    let bytes = size_of_val(numbers);
+    // SAFETY: the array has as many bytes.
+    let got =
+        keeping_errno(|| unsafe { libc::getrandom(numbers.as_mut_ptr().cast(), bytes, libc::GRND_NONBLOCK) });
+    got == bytes as isize
+}
+
 /// Lets the system use huge pages for a range.
 ///
 /// # Safety

@@ -1,7 +1,8 @@
 //! Records: what is known of each unit of the region.
 
 /// What a run of units is used for. The first and the last record of a free run have a use, the first one of a large
-/// block, and each of a span, which also has the first unit of the span. All others are [`Use::Inner`].
+/// block, that in whose unit a guarded block begins, and each of a span; the latter two also have the first unit of the
+/// run. All others are [`Use::Inner`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Use {
@@ -15,6 +16,21 @@ pub(crate) enum Use {
     Span,
     /// One block.
     Large,
+    /// One block between guard pages: see `guarded`.
+    Guarded,
+}
+
+/// The functions that allocate a block, and free it. In the hardened modes a block of one family that is freed by
+/// another ends the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Family {
+    /// `malloc`, `free` and all others of C.
+    Malloc = 0,
+    /// `operator new` and `operator delete` of C++.
+    New = 1,
+    /// `operator new[]` and `operator delete[]` of C++.
+    NewArray = 2,
 }
 
 /// Describes a unit.
@@ -29,6 +45,14 @@ pub(crate) struct Record {
     pub(crate) next: u32,
     /// Free run: number of its units that have memory, as far as is known.
     pub(crate) dirty: u32,
+    /// Guarded block: bytes between the start of the run and the block.
+    pub(crate) offset: u32,
+    /// Guarded block: bytes between its end and the guard pages behind it.
+    pub(crate) slack: u16,
+    /// Guarded block: whether those pages are a mapping of their own.
+    pub(crate) mapping: bool,
+    /// Large and guarded block: the functions that allocated it.
+    pub(crate) family: Family,
     /// Span: number of free blocks that were handed out before.
     pub(crate) free: u16,
     /// Span: number of blocks that were ever handed out.
@@ -52,6 +76,10 @@ impl Record {
         previous: 0,
         next: 0,
         dirty: 0,
+        offset: 0,
+        slack: 0,
+        mapping: false,
+        family: Family::Malloc,
         free: 0,
         carved: 0,
         class: 0,

@@ -3,7 +3,8 @@
 //! ```text
 //! region        | unit | unit | unit | …         16 KiB each: spans of small blocks, or large blocks
 //! unit classes  1 byte per unit                  the class of the span in it; 0: none
-//! live bytes    1 byte per 16 bytes              at the start of a live small block its class; 0: none (mode `checked`)
+//! live bytes    1 byte per 16 bytes              at the start of a live small block its class; 0: none (not in mode
+//!                                                `fast`); in the hardened modes also its family
 //! records       1 record per unit                see `record`
 //! free bits     1 bit per 16 bytes               for each block of a span whether it is free
 //! ```
@@ -19,7 +20,7 @@ use core::{
 
 use crate::{
     classes::GRAIN,
-    os,
+    os, random,
     record::Record,
     settings::{self, Mode},
 };
@@ -39,6 +40,12 @@ const HUGE: usize = 2 << 20;
 const ORDINARY: usize = 4 << 20;
 /// Bytes that are committed at once, or an eighth of what is committed already.
 const COMMIT_STEP: usize = 4 << 20;
+/// Those in the hardened modes, so that the program can access little that it does not use.
+const HARDENED_COMMIT_STEP: usize = 256 << 10;
+/// Bytes in front of the region, and between the tables, that cannot be accessed: in the hardened modes.
+const GAP: usize = HUGE;
+/// The region begins at a random one of so many places, then.
+const PLACES: usize = 4096;
 
 static BASE: AtomicUsize = AtomicUsize::new(0);
 static LENGTH: AtomicUsize = AtomicUsize::new(0);
@@ -107,6 +114,15 @@ impl Offset {
     }
 }
 
+impl Offset {
+    /// Returns the grain that begins at the address, in any mode, if its live byte can be accessed.
+    #[inline(always)]
+    pub(crate) fn grain(self) -> Option<usize> {
+        let grain = self.0.rotate_right(GRAIN.trailing_zeros());
+        (grain < COMMITTED.load(Relaxed) / GRAIN).then_some(grain)
+    }
+}
+
 /// Returns whether an address lies in the region.
 #[inline]
 pub(crate) fn contains(address: *const u8) -> bool {
@@ -163,21 +179,31 @@ pub(crate) fn reserve() -> bool {
     let lengths = core::iter::successors(Some(LARGEST), |length| Some(length / 2));
     for length in lengths.take_while(|&length| length >= SMALLEST) {
         let tables = PER_UNIT.iter().map(|bytes| (length >> UNIT_SHIFT) * bytes).sum::<usize>();
-        if let Some(start) = os::reserve(length + tables + HUGE) {
-            publish(start.as_ptr().map_addr(|address| address.next_multiple_of(HUGE)), length);
+        let (front, gaps) = if settings::hardened() { (front(length), GAP * PER_UNIT.len()) } else { (0, 0) };
+        if let Some(start) = os::reserve(front + length + tables + gaps + HUGE) {
+            publish(start.as_ptr().map_addr(|address| (address + front).next_multiple_of(HUGE)), length);
             return true;
         }
     }
     false
 }
 
+/// Returns how many bytes in front of a region of this length stay unused: at least a gap, at random up to an eighth of
+/// the length.
+fn front(length: usize) -> usize {
+    let mut number = [0];
+    random::fill(&mut number);
+    GAP + number[0] as usize % PLACES.min(length / 8 / GAP).max(1) * GAP
+}
+
 /// Sets the places of the region, which begins at `start`, and of the tables behind it.
 fn publish(start: *mut u8, length: usize) {
     let units = length >> UNIT_SHIFT;
     let mut table = start.wrapping_add(length);
+    let gap = if settings::hardened() { GAP } else { 0 };
     let mut next = |bytes: usize| {
-        let this = table;
-        table = table.wrapping_add(units * bytes);
+        let this = table.wrapping_add(gap);
+        table = this.wrapping_add(units * bytes);
         this
     };
     UNIT_CLASSES.store(next(PER_UNIT[0]), Relaxed);
@@ -200,8 +226,9 @@ pub(crate) fn commit(units: usize) -> bool {
     if needed <= before {
         return true;
     }
-    let step = COMMIT_STEP.max(before / 8);
-    let after = needed.max(before + step).next_multiple_of(COMMIT_STEP).min(LENGTH.load(Relaxed));
+    let least = if settings::hardened() { HARDENED_COMMIT_STEP } else { COMMIT_STEP };
+    let step = least.max(before / 8);
+    let after = needed.max(before + step).next_multiple_of(least).min(LENGTH.load(Relaxed));
     let (first, count) = (before >> UNIT_SHIFT, (after - before) >> UNIT_SHIFT);
     let tables = [
         (unit_class(0), PER_UNIT[0]),
@@ -216,6 +243,8 @@ pub(crate) fn commit(units: usize) -> bool {
         match settings::mode() {
             Mode::Fast => FAST_LENGTH.store(after, Relaxed),
             Mode::Checked => GRAINS.store(after / GRAIN, Relaxed),
+            // Every free takes the cold path.
+            Mode::Light | Mode::Full => {}
         }
     }
     committed

@@ -17,6 +17,25 @@ pub enum Mode {
     Fast = 0,
     /// Detects double, invalid, interior and unaligned frees of addresses in the heap, and ends the program.
     Checked = 1,
+    /// Also detects frees of addresses outside of the heap, by a wrong function and with a wrong size; hands out blocks
+    /// in random order; puts guard pages around large blocks, and delays their reuse.
+    Light = 2,
+    /// Also detects overflows and writes after free, erases freed blocks and delays their reuse.
+    Full = 3,
+}
+
+impl Mode {
+    const ALL: [Self; 4] = [Self::Fast, Self::Checked, Self::Light, Self::Full];
+
+    /// Returns the name by which the environment chooses the mode.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Checked => "checked",
+            Self::Light => "light",
+            Self::Full => "full",
+        }
+    }
 }
 
 unsafe extern "C" {
@@ -34,7 +53,24 @@ static STATS: AtomicU8 = AtomicU8::new(0);
 /// Returns the mode of the heap.
 #[inline(always)]
 pub(crate) fn mode() -> Mode {
-    if MODE.load(Relaxed) == Mode::Fast as u8 { Mode::Fast } else { Mode::Checked }
+    match MODE.load(Relaxed) {
+        0 => Mode::Fast,
+        2 => Mode::Light,
+        3 => Mode::Full,
+        _ => Mode::Checked,
+    }
+}
+
+/// Returns whether the mode is [`Mode::Light`] or [`Mode::Full`].
+#[inline(always)]
+pub(crate) fn hardened() -> bool {
+    MODE.load(Relaxed) >= Mode::Light as u8
+}
+
+/// Returns whether the mode is [`Mode::Full`].
+#[inline(always)]
+pub(crate) fn full() -> bool {
+    MODE.load(Relaxed) == Mode::Full as u8
 }
 
 /// Returns the time after which free units that were not needed are returned to the system, in milliseconds.
@@ -55,11 +91,10 @@ pub(crate) fn huge_pages() -> bool {
 /// Reads the settings. A program with more rights than its user ignores the environment. An unknown value is reported,
 /// and the default is used.
 pub(crate) fn read() {
-    with(c"MILLPOND_MALLOC", "fast or checked", |value| {
-        if value == b"fast" {
-            MODE.store(Mode::Fast as u8, Relaxed);
-        }
-        matches!(value, b"fast" | b"checked")
+    with(c"MILLPOND_MALLOC", "fast, checked, light or full", |value| {
+        let mode = Mode::ALL.into_iter().find(|mode| mode.name().as_bytes() == value);
+        MODE.store(mode.map_or(MODE.load(Relaxed), |mode| mode as u8), Relaxed);
+        mode.is_some()
     });
     with(c"MILLPOND_MALLOC_DECAY_MS", "a number of milliseconds", |value| {
         let milliseconds = core::str::from_utf8(value).ok().and_then(|value| value.parse().ok());

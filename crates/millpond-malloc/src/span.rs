@@ -3,17 +3,20 @@
 //! A span has at least eight blocks. Blocks are carved in order of addresses; a block that comes back sets its free bit.
 
 use crate::{
-    classes::{GRAIN, RECIPROCALS, SIZES},
+    classes::{COUNT, GRAIN, RECIPROCALS, SIZES, ZERO},
+    guard::{self, PAGE},
+    os,
     region::{self, BIT_WORDS, UNIT, UNIT_SHIFT},
+    settings,
     unit::{self, record},
 };
 
 /// Blocks that a span has at least.
 const LEAST_BLOCKS: usize = 8;
 
-/// Number of units in a span of this class.
+/// Number of units in a span of this class. Those of blocks of 0 bytes are long, because each is guarded as a whole.
 const fn units(class: usize) -> usize {
-    (SIZES[class] as usize * LEAST_BLOCKS).div_ceil(UNIT)
+    if class == ZERO { 32 } else { (SIZES[class] as usize * LEAST_BLOCKS).div_ceil(UNIT) }
 }
 
 /// Number of bytes in a span of this class.
@@ -21,10 +24,25 @@ pub(crate) const fn bytes(class: usize) -> usize {
     units(class) << UNIT_SHIFT
 }
 
-/// Number of blocks in a span of this class.
+/// Number of blocks in a span of each class, with a guard page of some bytes behind them.
+const fn capacities(guard: usize) -> [u16; COUNT] {
+    let mut capacities = [0; COUNT];
+    let mut class = 1;
+    while class < COUNT {
+        let guard = if class == ZERO { 0 } else { guard };
+        capacities[class] = ((bytes(class) - guard) / SIZES[class] as usize) as u16;
+        class += 1;
+    }
+    capacities
+}
+
+static CAPACITIES: [u16; COUNT] = capacities(0);
+static GUARDED_CAPACITIES: [u16; COUNT] = capacities(PAGE);
+
+/// Number of blocks in a span of this class. In [`Mode::Full`](settings::Mode::Full) a guard page lies behind them.
 #[inline]
-fn capacity(class: usize) -> usize {
-    bytes(class) / SIZES[class] as usize
+pub(crate) fn capacity(class: usize) -> usize {
+    usize::from(if settings::full() { &GUARDED_CAPACITIES } else { &CAPACITIES }[class])
 }
 
 /// Where a block lies.
@@ -58,9 +76,33 @@ pub(crate) unsafe fn place_of(address: *const u8) -> Place {
 /// Creates a span; returns its first unit, or `None` if there is no memory.
 pub(crate) fn create(class: usize) -> Option<usize> {
     let run = unit::take(units(class), UNIT, class)?;
+    if settings::hardened() {
+        // SAFETY: the run was taken, and nothing else uses it yet.
+        unsafe { protect(run, class) };
+    }
     // SAFETY: the run was taken, and nothing else uses it yet.
     unsafe { region::unit_class(run.first).write_bytes(class as u8, run.length) };
     Some(run.first)
+}
+
+/// Erases a new span and installs its guards, as the mode demands.
+///
+/// # Safety
+///
+/// The run must belong to the caller.
+unsafe fn protect(run: unit::Run, class: usize) {
+    let (start, bytes) = (region::address_of(run.first), bytes(class));
+    // SAFETY: the caller owns the run. If there are no guards, what they would find is not found.
+    os::keeping_errno(|| unsafe {
+        if class == ZERO {
+            record(run.first).mapping = guard::protect(start, bytes);
+        } else if settings::full() {
+            if !run.zero {
+                start.write_bytes(0, bytes);
+            }
+            guard::install(start.add(bytes - PAGE), PAGE);
+        }
+    });
 }
 
 /// Returns a span without live blocks to the free units.
@@ -72,6 +114,9 @@ pub(crate) unsafe fn destroy(span: usize) {
     // SAFETY: the caller guarantees that nothing uses the span.
     unsafe {
         let length = record(span).length as usize;
+        if record(span).mapping {
+            guard::unprotect(region::address_of(span), length << UNIT_SHIFT);
+        }
         region::unit_class(span).write_bytes(0, length);
         region::free_bits(span).write_bytes(0, BIT_WORDS * length);
         unit::give_back_span(span);

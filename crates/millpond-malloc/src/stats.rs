@@ -85,7 +85,7 @@ fn text(out: &mut dyn Write) -> fmt::Result {
 
 fn json(out: &mut dyn Write) -> fmt::Result {
     let Stats { mapped, used, dirty, free } = stats();
-    let mode = mode_name();
+    let mode = settings::mode().name();
     write!(
         out,
         r#"{{"mode":"{mode}","mapped":{mapped},"used":{used},"dirty":{dirty},"free":{free},"classes":["#
@@ -122,13 +122,6 @@ fn prometheus(out: &mut dyn Write) -> fmt::Result {
 /// Writes the two lines in front of a metric.
 fn head(out: &mut dyn Write, name: &str, help: &str) -> fmt::Result {
     writeln!(out, "# HELP millpond_malloc_{name}_bytes {help}\n# TYPE millpond_malloc_{name}_bytes gauge")
-}
-
-fn mode_name() -> &'static str {
-    match settings::mode() {
-        settings::Mode::Fast => "fast",
-        settings::Mode::Checked => "checked",
-    }
 }
 
 /// Writes statistics to a file; returns whether all could be written.

@@ -15,11 +15,19 @@ use crate::{
     depot,
     magazine::{self, Magazine},
     os,
+    quarantine::Quarantine,
+    random::Random,
+    settings,
     shared::Shared,
 };
 
+/// The word of a thread that holds the address of its record; the tops come before it, two for each class. The hot paths
+/// use the first ones. In [`Mode::Full`](settings::Mode::Full) these stay vacant, so that every call takes the cold
+/// path, which uses the second ones.
+const SIDE: usize = 2 * classes::COUNT;
+
 mod place {
-    use crate::classes::COUNT;
+    use super::SIDE;
 
     core::arch::global_asm!(
         ".pushsection .tdata,\"awT\",@progbits",
@@ -34,8 +42,8 @@ mod place {
         ".endr",
         ".quad 0",
         ".popsection",
-        words = const COUNT + 1,
-        count = const COUNT,
+        words = const SIDE + 1,
+        count = const SIDE,
         vacant = sym crate::magazine::VACANT,
     );
 
@@ -57,7 +65,7 @@ mod place {
     /// Returns a word of this thread.
     #[inline(always)]
     pub(super) fn get(offset: usize, index: usize) -> usize {
-        debug_assert!(index <= COUNT);
+        debug_assert!(index <= SIDE);
         let word: usize;
         // SAFETY: the index is that of a word of this thread.
         unsafe {
@@ -75,7 +83,7 @@ mod place {
     /// Sets a word of this thread.
     #[inline(always)]
     pub(super) fn set(offset: usize, index: usize, word: usize) {
-        debug_assert!(index <= COUNT);
+        debug_assert!(index <= SIDE);
         // SAFETY: the index is that of a word of this thread.
         unsafe {
             core::arch::asm!(
@@ -109,6 +117,11 @@ impl Tops {
     pub(crate) fn set(self, class: usize, top: *mut usize) {
         place::set(self.0, class, top.expose_provenance());
     }
+
+    /// Returns the index under which the magazine of a class is, for cold paths.
+    pub(crate) fn index(class: usize) -> usize {
+        if settings::full() { classes::COUNT + class } else { class }
+    }
 }
 
 /// Bytes of blocks that a thread keeps of a class, in each of two magazines.
@@ -124,6 +137,10 @@ pub(crate) struct Side {
     limits: [Cell<u8>; classes::COUNT],
     /// An empty magazine, or none.
     empty: Cell<Magazine>,
+    /// Random numbers of this thread.
+    pub(crate) random: Random,
+    /// Freed blocks whose reuse is delayed.
+    pub(crate) quarantine: Quarantine,
     /// The next unused record.
     next: Cell<*mut Side>,
     /// The record that was created before this one.
@@ -159,7 +176,7 @@ pub(crate) fn initialize() {
 /// Returns the record of the calling thread, or `None` if the thread is ending or there is no memory.
 pub(crate) fn side() -> Option<&'static Side> {
     let offset = place::offset();
-    match place::get(offset, classes::COUNT) {
+    match place::get(offset, SIDE) {
         0 => begin(offset),
         ENDED => None,
         // SAFETY: the word is the address of this thread's record, which is never unmapped.
@@ -171,7 +188,7 @@ pub(crate) fn side() -> Option<&'static Side> {
 #[cold]
 fn begin(offset: usize) -> Option<&'static Side> {
     let side = take_record()?;
-    place::set(offset, classes::COUNT, side.expose_provenance());
+    place::set(offset, SIDE, side.expose_provenance());
     // After the record is set, because this may allocate.
     let key = KEY.load(Relaxed);
     if key != NO_KEY {
@@ -197,6 +214,8 @@ fn take_record() -> Option<*mut Side> {
                     spares: [const { magazine::Place::new() }; classes::COUNT],
                     limits: [const { Cell::new(FIRST_LIMIT) }; classes::COUNT],
                     empty: Cell::new(Magazine::NONE),
+                    random: Random::new(),
+                    quarantine: Quarantine::new(),
                     next: Cell::new(*unused),
                     older: NEWEST.load(Relaxed),
                 });
@@ -244,10 +263,10 @@ impl Side {
 /// Returns everything that the calling thread keeps to the depots. Later frees of this thread go there directly.
 unsafe extern "C" fn end(_: *mut libc::c_void) {
     let offset = place::offset();
-    let record = place::get(offset, classes::COUNT);
+    let record = place::get(offset, SIDE);
     if record > ENDED {
         os::keeping_errno(|| {
-            place::set(offset, classes::COUNT, ENDED);
+            place::set(offset, SIDE, ENDED);
             // SAFETY: the word was the address of this thread's record.
             let side = unsafe { &*core::ptr::with_exposed_provenance::<Side>(record) };
             flush(side);
@@ -262,8 +281,13 @@ unsafe extern "C" fn end(_: *mut libc::c_void) {
 pub(crate) fn flush(side: &Side) {
     let tops = Tops::of_thread();
     for class in 1..classes::COUNT {
-        let top = tops.get(class);
-        tops.set(class, magazine::vacant());
+        side.quarantine.drain(class, |blocks| {
+            // SAFETY: the quarantine owned the blocks.
+            unsafe { depot::lock(class).put_back(blocks) };
+        });
+        let index = Tops::index(class);
+        let top = tops.get(index);
+        tops.set(index, magazine::vacant());
         let spare = side.spares[class].take();
         let current = Magazine::of(top).map(|magazine| (magazine, top));
         // SAFETY: the thread owns its magazines; a spare is full.

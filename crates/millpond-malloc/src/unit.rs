@@ -8,8 +8,8 @@ use lock_api::MutexGuard;
 use millpond::lock::SpinLock;
 
 use crate::{
-    os,
-    record::{Record, Use},
+    guard, os,
+    record::{Family, Record, Use},
     region::{self, UNIT, UNIT_SHIFT},
     settings,
     shared::Shared,
@@ -67,10 +67,12 @@ pub(crate) struct Run {
     pub(crate) zero: bool,
     /// Number of units that have memory, as far as is known.
     dirty: usize,
+    /// Whether it was never used.
+    fresh: bool,
 }
 
 impl Run {
-    const NONE: Self = Self { first: 0, length: 0, zero: false, dirty: 0 };
+    const NONE: Self = Self { first: 0, length: 0, zero: false, dirty: 0, fresh: false };
 
     /// Cuts the run after `length` units; returns the rest. Which units have memory is not known: those of the first part.
     fn cut(&mut self, length: usize) -> Self {
@@ -93,6 +95,7 @@ impl Run {
             length: self.length + next.length,
             zero: self.zero && next.zero,
             dirty: self.dirty + next.dirty,
+            fresh: false,
         }
     }
 }
@@ -113,6 +116,16 @@ pub(crate) unsafe fn record<'a>(unit: usize) -> &'a mut Record {
 /// Takes a run of `length` units whose address is a multiple of `align` bytes, for the blocks of a class or, if the
 /// class is 0, for one large block; returns `None` if there is no memory.
 pub(crate) fn take(length: usize, align: usize, class: usize) -> Option<Run> {
+    let run = take_as_is(length, align, class)?;
+    if settings::hardened() && !run.fresh {
+        // SAFETY: the run was taken, and nothing uses it yet.
+        unsafe { guard::remove(region::address_of(run.first), run.length << UNIT_SHIFT) };
+    }
+    Some(run)
+}
+
+/// Takes a run of which pages may be guards.
+fn take_as_is(length: usize, align: usize, class: usize) -> Option<Run> {
     let mut units = UNITS.lock();
     // SAFETY: the lock of units is held.
     unsafe {
@@ -174,6 +187,48 @@ pub(crate) fn give_back_large(block: *mut u8) -> bool {
     }
     purge_excess(units);
     true
+}
+
+/// Counts units that were in use as no longer so, before they are returned.
+pub(crate) fn count_freed(length: usize) {
+    UNITS.lock().used -= length;
+}
+
+/// Returns a run of zeros that is not counted as in use any more.
+///
+/// # Safety
+///
+/// The run must have been taken, and nothing must use it any more.
+pub(crate) unsafe fn give_back_zeros(first: usize, length: usize) {
+    let mut units = UNITS.lock();
+    // SAFETY: the lock of units is held, and the run belongs to the caller.
+    unsafe { units.insert(Run { first, length, zero: true, dirty: 0, fresh: false }) };
+}
+
+/// Returns a run that is in use.
+///
+/// # Safety
+///
+/// The run must be in use, and nothing must use it any more.
+pub(crate) unsafe fn give_back(first: usize, length: usize) {
+    let mut units = UNITS.lock();
+    // SAFETY: the lock of units is held, and the run belongs to the caller.
+    unsafe { units.give_back(first, length) };
+    purge_excess(units);
+}
+
+/// Returns the family of the large block that begins at an address of the region, or `None` if there is none.
+pub(crate) fn large_family(block: *mut u8) -> Option<Family> {
+    large_length(block)?;
+    // SAFETY: the record is only read, and does not change while the block is live.
+    Some(unsafe { region::record(region::unit_of(block)).read() }.family)
+}
+
+/// Sets the family of a large or guarded block.
+pub(crate) fn set_family(block: *mut u8, family: Family) {
+    let _units = UNITS.lock();
+    // SAFETY: the lock of units is held.
+    unsafe { record(region::unit_of(block)).family = family };
 }
 
 /// Returns the number of units of the large block that begins at an address of the region, or `None` if there is none.
@@ -307,7 +362,7 @@ impl Units {
     unsafe fn give_back(&mut self, first: usize, length: usize) {
         self.used -= length;
         // SAFETY: the caller guarantees that the lock is held.
-        unsafe { self.insert(Run { first, length, zero: false, dirty: length }) };
+        unsafe { self.insert(Run { first, length, zero: false, dirty: length, fresh: false }) };
     }
 
     /// Returns how many dirty units are too many: at the end of a period, those beyond the limit or not needed in it;
@@ -346,7 +401,7 @@ impl Units {
             return None;
         }
         self.top = end;
-        Some(Run { first, length, zero: true, dirty: 0 })
+        Some(Run { first, length, zero: true, dirty: 0, fresh: true })
     }
 
     /// Returns the first unit of a free run of at least `length` units: the shortest of those up to 63, else the first
@@ -380,6 +435,7 @@ impl Units {
                 length: head.length as usize,
                 zero: head.usage == Use::Zero,
                 dirty: head.dirty as usize,
+                fresh: false,
             };
             let (previous, next) = (head.previous, head.next);
             head.usage = Use::Inner;

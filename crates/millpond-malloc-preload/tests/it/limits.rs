@@ -47,3 +47,29 @@ fn memory_can_be_locked() {
         }
     }
 }
+
+/// The number of mappings that the program prints.
+fn mappings(output: &std::process::Output) -> u32 {
+    String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number")
+}
+
+#[test]
+fn guards_need_few_mappings() {
+    let program = compile("limits", &[]);
+    for mode in MODES {
+        let count = mappings(&succeed(preloaded(&program, mode).arg("mappings")));
+        assert!(count <= 500, "{mode}: {count} mappings");
+    }
+}
+
+#[test]
+fn a_system_without_guards_has_few_mappings_and_the_same_rules() {
+    let launcher = compile("without_guards", &[]);
+    for mode in ["light", "full"] {
+        let count =
+            mappings(&succeed(preloaded(&launcher, mode).arg(compile("limits", &[])).arg("mappings")));
+        assert!(count <= 500, "{mode}: {count} mappings");
+        succeed(preloaded(&launcher, mode).arg(compile("conformance", &[])));
+        succeed(preloaded(&launcher, mode).arg(compile("threads", &[])).arg("20"));
+    }
+}

@@ -1,13 +1,27 @@
 //! Libraries that are loaded late, or that have a heap of their own.
 
+use std::os::unix::process::ExitStatusExt as _;
+
 use crate::preload::{MODES, compile, library, preloaded, succeed};
 
 #[test]
 fn blocks_of_the_c_library_s_heap_are_handed_on() {
     let plugin = compile("plugin", &["-shared", "-fPIC"]);
     let program = compile("loading", &["-ldl"]);
-    for mode in MODES {
+    for mode in ["fast", "checked"] {
         succeed(preloaded(&program, mode).arg("deepbind").arg(&plugin));
+    }
+}
+
+#[test]
+fn in_hardened_modes_blocks_of_other_heaps_end_the_program() {
+    let plugin = compile("plugin", &["-shared", "-fPIC"]);
+    let program = compile("loading", &["-ldl"]);
+    for mode in ["light", "full"] {
+        let output = preloaded(&program, mode).arg("deepbind").arg(&plugin).output().expect("the program");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.signal(), Some(6), "{errors}");
+        assert!(errors.contains(", outside of the heap"), "{errors}");
     }
 }
 

@@ -4,9 +4,16 @@ use std::{os::unix::process::ExitStatusExt as _, path::Path};
 
 use crate::preload::{compile, preloaded};
 
-/// Runs the program of misuse; asserts its end and its line.
+/// The modes that report every misuse of this program.
+const MODES: [&str; 3] = ["checked", "light", "full"];
+
+/// Runs the program of misuse in each mode; asserts its end and its line.
 fn assert_reported(program: &Path, arguments: &[&str], expected: &str) {
-    let output = preloaded(program, "checked").args(arguments).output().expect("the program");
+    MODES.iter().for_each(|mode| assert_reported_in(mode, program, arguments, expected));
+}
+
+fn assert_reported_in(mode: &str, program: &Path, arguments: &[&str], expected: &str) {
+    let output = preloaded(program, mode).args(arguments).output().expect("the program");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.signal(), Some(6), "{arguments:?}: {} {errors}", output.status);
     let block = errors.lines().find_map(|line| line.strip_prefix("block ")).expect("the address");

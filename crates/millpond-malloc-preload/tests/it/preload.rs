@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Modes in which most tests run.
-pub(crate) const MODES: [&str; 2] = ["fast", "checked"];
+pub(crate) const MODES: [&str; 4] = ["fast", "checked", "light", "full"];
 
 /// The directory of compiled programs.
 fn scratch() -> &'static Path {
@@ -36,25 +36,31 @@ pub(crate) fn library() -> &'static Path {
 /// Number of programs compiled so far: each has a file of its own.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
+/// The directory of the sources of programs.
+const PROGRAMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/programs");
+
 /// Compiles a program of `programs/`; returns its path.
 pub(crate) fn compile(name: &str, more: &[&str]) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/programs").join(format!("{name}.c"));
+    let warnings =
+        ["-Wall", "-Wno-use-after-free", "-Wno-free-nonheap-object", "-Wno-alloc-size-larger-than"];
+    let mut options = vec!["-O1", "-fno-builtin-malloc"];
+    options.extend(warnings);
+    compile_source(&format!("{name}.c"), &options, more)
+}
+
+/// Compiles a source of `programs/`, by the C or the C++ compiler; returns the program's path.
+pub(crate) fn compile_source(source: &str, options: &[&str], libraries: &[&str]) -> PathBuf {
+    let name = source.replace(['/', '.'], "-");
     let program = scratch().join(format!("{name}-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed)));
-    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
-    let output = Command::new(compiler)
-        .args([
-            "-O1",
-            "-Wall",
-            "-Wno-use-after-free",
-            "-Wno-free-nonheap-object",
-            "-Wno-alloc-size-larger-than",
-        ])
-        .args(["-fno-builtin-malloc", "-pthread", "-o"])
+    let (variable, default) = if source.ends_with(".cc") { ("CXX", "c++") } else { ("CC", "cc") };
+    let output = Command::new(std::env::var(variable).unwrap_or_else(|_| default.into()))
+        .args(options)
+        .args(["-pthread", "-o"])
         .arg(&program)
-        .arg(source)
-        .args(more)
+        .arg(Path::new(PROGRAMS).join(source))
+        .args(libraries)
         .output()
-        .expect("a C compiler");
+        .expect("a C and a C++ compiler");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     program
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::preload::{MODES, preloaded, succeed};
 
 /// Programs and arguments whose output does not depend on the allocator.
-const PROGRAMS: [(&str, &[&str]); 9] = [
+const PROGRAMS: [(&str, &[&str]); 11] = [
     ("bash", &["-c", "for i in $(seq 2000); do x=$x$i; done; echo ${#x}"]),
     (
         "perl",
@@ -15,8 +15,10 @@ const PROGRAMS: [(&str, &[&str]); 9] = [
         ],
     ),
     ("python3", &["-c", "import json; print(len(json.dumps({str(i): [i] * 10 for i in range(20000)})))"]),
-    ("git", &["--version"]),
+    ("git", &["--no-pager", "log", "--oneline", "-20"]),
     ("gcc", &["-x", "c", "-fsyntax-only", "/dev/null"]),
+    ("g++", &["-x", "c++", "-include", "map", "-fsyntax-only", "/dev/null"]),
+    ("node", &["-e", "console.log([...Array(100000).keys()].map(String).join('').length)"]),
     ("jq", &["-n", "[range(50000) | {a: ., b: tostring}] | length"]),
     (
         "sqlite3",

@@ -64,7 +64,8 @@ fn trim_reaches_threads_that_sleep() {
         let line = stdout(&program, mode, &["idle"]);
         let (before, after) = line.trim().split_once(' ').expect("two numbers");
         let [before, after] = [before, after].map(|number| number.parse::<u64>().expect("a number"));
-        // The arrays in use of each thread stay.
-        assert!(after < before * 9 / 10, "{before} bytes were in use, {after} are");
+        // The arrays in use of each thread stay, and in the mode `full` the quarantines.
+        let most = if mode == "full" { before - 1 } else { before * 9 / 10 };
+        assert!(after < most, "{before} bytes were in use, {after} are");
     }
 }

@@ -1,7 +1,7 @@
 // `locked`: locks all memory, where the system permits it, and uses the heap. `decay`: frees a large heap and goes on with a small
 // one. `exhaust`: allocates until there is no memory, frees all of it, and can allocate again. `reserved`: the address space that
 // the heap reserves cannot be written to, so a system without overcommitment does not count it. `trim`: frees a large heap and
-// asks for its memory to be returned.
+// asks for its memory to be returned. `mappings`: allocates 10 GB in large blocks, and prints the number of mappings.
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -84,6 +84,20 @@ int main(int count, char **words) {
             return 8;
         }
         return fclose(file);
+    }
+    if (count > 1 && !strcmp(words[1], "mappings")) {
+        for (int blocks = 0; blocks < 10000; blocks++) {
+            char *volatile block = malloc(1000000);
+            if (block == NULL)
+                return 9;
+            block[0] = block[999999] = 1;
+        }
+        int lines = 0;
+        FILE *file = fopen("/proc/self/maps", "r");
+        for (int byte; file != NULL && (byte = fgetc(file)) != EOF;)
+            lines += byte == '\n';
+        printf("%d\n", lines);
+        return 0;
     }
     if (count > 1 && !strcmp(words[1], "decay")) {
         struct node *list = allocate_list(100000, 300, &first);
