@@ -23,6 +23,11 @@ impl<T> Shared<T> {
         self.0.lock()
     }
 
+    /// Acquires the lock unless it is held.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, SpinLock, T>> {
+        self.0.try_lock()
+    }
+
     /// Acquires the lock for the time of a `fork`.
     pub(crate) fn hold(&self) {
         core::mem::forget(self.0.lock());

@@ -4,6 +4,8 @@
 //! of a run describe it, so that a run that becomes free finds its neighbours (boundary tags, Knuth 1968, beside the
 //! memory instead of in it).
 
+use core::sync::atomic::{AtomicU32, Ordering::*};
+
 use lock_api::MutexGuard;
 use millpond::lock::SpinLock;
 
@@ -57,6 +59,14 @@ pub(crate) static UNITS: Shared<Units> = {
     // SAFETY: the records of units that are not taken are changed only under this lock.
     unsafe { Shared::new(units) }
 };
+
+/// Number of periods so far, each at least as long as memory may stay unused (`settings::decay`).
+static PERIODS: AtomicU32 = AtomicU32::new(0);
+
+/// Returns the number of the present period. A new one begins when the heap is used after the one before is over.
+pub(crate) fn period() -> u32 {
+    PERIODS.load(Relaxed)
+}
 
 /// A run of units that was taken.
 #[derive(Clone, Copy)]
@@ -380,6 +390,7 @@ impl Units {
             return far_beyond;
         }
         self.epoch = now;
+        PERIODS.fetch_add(1, Relaxed);
         let beyond = self.dirty.saturating_sub(limit);
         beyond.max(core::mem::replace(&mut self.idle, self.dirty))
     }

@@ -1,19 +1,22 @@
 //! Depots: for each class, the full magazines and the spans that all threads share.
 
+mod limit;
+
+use core::sync::atomic::{AtomicU32, Ordering::*};
+
 use lock_api::MutexGuard;
 use millpond::lock::SpinLock;
 
+use self::limit::Limit;
 use crate::{
     classes::{self, SIZES},
     magazine::{self, Magazine},
     region,
     shared::Shared,
     span,
-    unit::record,
+    unit::{self, record},
 };
 
-/// Bytes of blocks in the full magazines of a depot; more go back to their spans.
-const MOST_BYTES: usize = 64 << 10;
 /// Partial spans that are compared to find the fullest.
 const COMPARED: usize = 16;
 
@@ -23,6 +26,8 @@ pub(crate) struct Depot {
     /// Full magazines, linked.
     full: Magazine,
     full_bytes: usize,
+    /// Bytes of full magazines; the blocks of more go back to their spans.
+    limit: Limit,
     /// The span from which blocks are carved; 0: none.
     current: usize,
     /// Spans with free blocks, linked by their records; 0: none.
@@ -57,9 +62,37 @@ pub(crate) fn lock(class: usize) -> MutexGuard<'static, SpinLock, Depot> {
     DEPOTS[class].0.lock()
 }
 
+/// The period in which the limits of all depots were last lowered.
+static AGED: AtomicU32 = AtomicU32::new(0);
+
+/// Lowers the limits of all depots that no thread uses at present, if a period has begun. The caller may hold the lock of
+/// one.
+#[cold]
+fn age_others() {
+    let period = unit::period();
+    if AGED.swap(period, Relaxed) == period {
+        return;
+    }
+    for line in &DEPOTS[1..] {
+        if let Some(mut depot) = line.0.try_lock() {
+            depot.limit.age(period);
+            let most = depot.limit.bytes(depot.used_bytes());
+            depot.pour(most);
+        }
+    }
+}
+
 impl Depot {
     const fn new(class: usize) -> Self {
-        Self { class, full: Magazine::NONE, full_bytes: 0, current: 0, partial: 0, spans: 0 }
+        Self {
+            class,
+            full: Magazine::NONE,
+            full_bytes: 0,
+            limit: Limit::new(),
+            current: 0,
+            partial: 0,
+            spans: 0,
+        }
     }
 
     /// Bytes in the blocks of a full magazine.
@@ -114,7 +147,9 @@ impl Depot {
         // SAFETY: the caller owns the magazine.
         unsafe {
             let bytes = self.bytes(magazine);
-            if self.full_bytes + bytes > MOST_BYTES {
+            self.limit.age(unit::period());
+            if self.full_bytes + bytes > self.limit.bytes(self.used_bytes()) {
+                self.limit.pour();
                 self.put_back(magazine.blocks(magazine.full_top()));
                 return Some(magazine);
             }
@@ -128,6 +163,7 @@ impl Depot {
     /// Takes up to `blocks.len()` blocks from the spans, in order of addresses within each; returns how many there
     /// were: none only if there is no memory.
     pub(crate) fn take(&mut self, blocks: &mut [usize]) -> usize {
+        self.limit.take();
         let mut count = 0;
         while count < blocks.len() {
             let Some(span) = self.next_span() else { break };
@@ -151,6 +187,7 @@ impl Depot {
         if self.current == 0 || unsafe { span::free_blocks(self.current) } == 0 {
             self.current = span::create(self.class)?;
             self.spans += 1;
+            age_others();
         }
         Some(self.current)
     }
@@ -232,15 +269,21 @@ impl Depot {
         }
     }
 
-    /// Puts the blocks of all full magazines back to their spans.
-    pub(crate) fn settle(&mut self) {
-        while let Some(magazine) = self.take_full() {
+    /// Puts blocks of full magazines back to their spans, until at most this many bytes are left in magazines.
+    fn pour(&mut self, most: usize) {
+        while self.full_bytes > most {
+            let Some(magazine) = self.take_full() else { break };
             // SAFETY: the depot owned the magazine.
             unsafe {
                 self.put_back(magazine.blocks(magazine.full_top()));
                 magazine::give_back(magazine);
             }
         }
+    }
+
+    /// Puts the blocks of all full magazines back to their spans.
+    pub(crate) fn settle(&mut self) {
+        self.pour(0);
         let current = self.current;
         // SAFETY: the current span is one of this class, whose lock is held.
         unsafe {
