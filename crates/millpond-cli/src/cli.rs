@@ -156,9 +156,10 @@ pub(crate) enum Command {
     /// Write a report on a program's use of memory: one HTML page that works offline.
     ///
     /// The page shows live bytes over time, advice, a flame graph, call sites, sizes and lifetimes, where resident memory goes,
-    /// sizes, resizes and threads. A range of time selected in it recomputes all of them except the advice and what it says
-    /// is about the whole recording. It has at most 3 MB
-    /// whatever the trace, so of large traces it shows the largest call sites and stacks one by one and all others together;
+    /// fragmentation, sizes, resizes and threads. A range of time selected in it recomputes all of them except the advice and
+    /// what it says is about the whole recording. For maps of memory, the trace is replayed once with each allocator.
+    ///
+    /// The page has at most 3 MB whatever the trace, so of large traces it shows the largest call sites and stacks one by one and all others together;
     /// and it loads nothing from elsewhere. Like the trace, it contains the program's arguments, paths and names of
     /// functions: `millpond anonymize` removes them from a trace.
     #[command(after_help = REPORT)]
@@ -333,6 +334,13 @@ pub(crate) struct Report {
     /// Overwrite PAGE if it exists.
     #[arg(short, long)]
     pub(crate) force: bool,
+    /// Do not replay: leave out the maps of allocators.
+    #[arg(long)]
+    pub(crate) no_replay: bool,
+    /// Allocator that the others are compared with: recorded, which is the library that served the program; glibc; or the
+    /// path of a library.
+    #[arg(long, value_name = "ALLOCATOR", default_value = "recorded", conflicts_with = "no_replay")]
+    pub(crate) baseline: Choice,
     #[command(flatten)]
     pub(crate) places: Places,
 }
@@ -436,6 +444,19 @@ impl Places {
             "--debuginfod needs the addresses of servers in DEBUGINFOD_URLS"
         );
         Ok(())
+    }
+}
+
+impl Report {
+    /// Returns how the trace is replayed; `None` if it is not.
+    pub(crate) fn settings(&self) -> Option<Settings> {
+        (!self.no_replay).then(|| Settings {
+            rounds: 5,
+            touch: Touch::Ends,
+            with: Vec::new(),
+            baseline: self.baseline.clone(),
+            sizes: 8,
+        })
     }
 }
 

@@ -16,6 +16,7 @@ mod compressed;
 mod errors;
 mod estimate;
 mod export;
+mod fragmentation;
 mod import;
 mod lacking;
 #[cfg(recorder)]

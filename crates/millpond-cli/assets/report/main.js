@@ -45,6 +45,6 @@ function chosen() {
 }
 
 headline();
-for (const show of [timelineView, adviceView, flameView, sitesView, heatView, memoryView, sizesView, chainsView, threadsView, downloadsView]) show();
+for (const show of [timelineView, adviceView, flameView, sitesView, heatView, memoryView, mapsView, sizesView, chainsView, threadsView, downloadsView]) show();
 navigation();
 chosen();

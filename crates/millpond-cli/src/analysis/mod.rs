@@ -94,6 +94,18 @@ impl Study {
         Ok(Analysis { study: self, settings, comparison, bound, verdict, places })
     }
 
+    /// Replays the trace once with each contender, and passes on where blocks are after each of these numbers of events.
+    pub(crate) fn locate(
+        &self,
+        reader: &mut Reader,
+        settings: &Settings,
+        moments: &[u64],
+        take: impl FnMut(replay::Moment<'_>),
+    ) -> Result<()> {
+        let sizes = self.advice.sizes();
+        replay::locate(reader, &self.histogram, &sizes, settings, &self.baseline, moments, take)
+    }
+
     /// Replays the trace and checks every block of every contender.
     pub(crate) fn verify(
         &self,

@@ -5,7 +5,9 @@ mod contender;
 mod huge;
 #[cfg(recorder)]
 mod libraries;
+mod located;
 mod race;
+mod resident;
 mod rounds;
 mod routes;
 mod touched;
@@ -30,6 +32,7 @@ pub(crate) use self::{
 pub(crate) use self::{
     baseline::{Baseline, Choice, Relation},
     contender::{Name, Route, mimalloc_version},
+    located::{Located, Moment, Resident, locate},
     routes::{Routing, measure_routes},
     touched::{Touch, Touched},
     worker::{MemoryUse, Verification, Written},
@@ -113,6 +116,7 @@ fn task(reader: &Reader, histogram: &Histogram, sizes: &[usize], written: Writte
         sizes: sizes.to_vec(),
         routes: Vec::new(),
         verify: false,
+        map: false,
         walk: false,
         written,
         workers: histogram.threads.at_once,

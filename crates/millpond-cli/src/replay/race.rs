@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Seek, Write},
+    io::{BufRead, BufReader, Read, Seek, Write},
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
@@ -163,7 +163,7 @@ impl<'a> Source<'a> {
 }
 
 /// The two ends of the connection to a worker.
-struct Pipes {
+pub(super) struct Pipes {
     /// `None` if the worker reads a file.
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
@@ -171,7 +171,7 @@ struct Pipes {
 
 /// Starts a worker with its task in an environment of nothing but the task's variables, so that no other tunes an
 /// allocator; with the task's library, if there is one, before glibc.
-fn start(task: &Task, input: Stdio) -> Result<(Child, Pipes)> {
+pub(super) fn start(task: &Task, input: Stdio) -> Result<(Child, Pipes)> {
     let executable = std::env::current_exe().context("cannot find this program's own file")?;
     let mut process = Command::new(&executable)
         .arg(worker::ARGUMENT)
@@ -190,10 +190,21 @@ fn start(task: &Task, input: Stdio) -> Result<(Child, Pipes)> {
 
 impl Pipes {
     /// Waits for the next message of the worker.
-    fn reply(&mut self) -> Result<Reply> {
+    pub(super) fn reply(&mut self) -> Result<Reply> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
         serde_json::from_str(&line).context("a worker process gave no answer")
+    }
+
+    /// Sends bytes to a worker that does not read a file.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let input = self.input.as_mut().context("a worker process came without a pipe")?;
+        Ok(input.write_all(bytes)?)
+    }
+
+    /// Receives bytes that are not a message.
+    pub(super) fn read(&mut self, bytes: &mut [u8]) -> Result<()> {
+        self.output.read_exact(bytes).context("a worker process ended early")
     }
 
     /// Sends batches as long as the worker requests them. The pipes are closed at the end in any case, so that the

@@ -23,7 +23,7 @@ pub(super) fn chain(frames: &[Rc<Function>], through: &[Rc<Function>]) -> String
 }
 
 /// Formats a function with the name of its file and the line.
-fn frame(function: &Function) -> String {
+pub(super) fn frame(function: &Function) -> String {
     Function { name: brief(&function.name), ..function.clone() }.to_string()
 }
 

@@ -11,6 +11,7 @@ mod check_text;
 mod diff_folded;
 mod diff_json;
 mod diff_text;
+mod fragmentation_text;
 mod frames;
 mod help;
 mod json;

@@ -6,6 +6,7 @@
 //! nothing else runs while the time is measured. The heap of the worker contains only what is replayed: no trace
 //! reader, no decompressor.
 
+mod mapped;
 mod plan;
 mod process;
 mod serving;
@@ -26,12 +27,15 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::walk::shuffle;
 use self::walk::walk;
-pub(crate) use self::{plan::stretch, serving::FUNCTIONS};
+pub(crate) use self::{mapped::PLACE_BYTES, plan::stretch, serving::FUNCTIONS};
 use super::contender::{Alone, Bare, Contender, Malloc, Mimalloc, Name, Pools, Route, Routed};
 use crate::trace::{Kind, Request, Step};
 
 /// The first argument of a worker.
 pub(crate) const ARGUMENT: &str = "--replay-worker";
+
+/// Set in the number of steps of a batch after which the worker says where all blocks are.
+pub(crate) const MOMENT: u64 = 1 << 63;
 
 /// The task of a worker.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -48,6 +52,8 @@ pub(crate) struct Task {
     pub(crate) routes: Vec<Option<Route>>,
     /// Check every block instead of timing.
     pub(crate) verify: bool,
+    /// Say where blocks are instead of timing; see [`MOMENT`].
+    pub(crate) map: bool,
     /// Time how long it takes to read all blocks that are live when most bytes are live.
     pub(crate) walk: bool,
     /// Which bytes of each block are written.
@@ -98,6 +104,8 @@ pub(crate) enum Reply {
     Ready,
     /// The trace has been replayed.
     Done(Measurement),
+    /// The trace has been replayed, and the worker has said where blocks were.
+    Mapped,
     /// Every block was checked.
     Verified(Verification),
     /// The replay failed, for the reason given as a sentence.
@@ -199,7 +207,7 @@ fn run_shared<C: Contender + Sync>(contender: &C, task: &Task, input: &mut Stdin
     if task.verify || task.workers < 2 {
         return run(contender, task, input);
     }
-    team::run(contender, task, Batches::new(input, task.batch, task.slots)).map(Reply::Done)
+    team::run(contender, task, Batches::new(input, task.batch, task.slots))
 }
 
 fn run<C: Contender>(contender: &C, task: &Task, input: &mut StdinLock<'_>) -> Result<Reply> {
@@ -207,7 +215,7 @@ fn run<C: Contender>(contender: &C, task: &Task, input: &mut StdinLock<'_>) -> R
     if task.verify {
         verified::run(contender, task, batches).map(Reply::Verified)
     } else {
-        timed::run(contender, task, batches).map(Reply::Done)
+        timed::run(contender, task, batches)
     }
 }
 
@@ -263,21 +271,26 @@ struct Batches<'a, 'b> {
     steps: Vec<Step>,
     capacity: usize,
     slots: u32,
+    /// Whether the latest batch ended at a moment; see [`MOMENT`].
+    is_moment: bool,
 }
 
 impl<'a, 'b> Batches<'a, 'b> {
     /// Creates a buffer for batches of at most `capacity` steps, all of it touched.
     fn new(input: &'a mut StdinLock<'b>, capacity: usize, slots: u32) -> Self {
         let filler = Step { request: Request::of_size(1), slot: u32::MAX, kind: Kind::Free, worker: 0 };
-        Self { input, steps: vec![filler; capacity], capacity, slots }
+        Self { input, steps: vec![filler; capacity], capacity, slots, is_moment: false }
     }
 
-    /// Requests and returns the next batch; empty after the last one. Does not allocate.
+    /// Requests and returns the next batch; empty after the last one, and if nothing happened before a moment. Does not
+    /// allocate.
     fn next(&mut self) -> Result<&[Step]> {
         send(&Reply::Ready)?;
         let mut count = [0; 8];
         self.input.read_exact(&mut count)?;
-        let count = u64::from_le_bytes(count) as usize;
+        let count = u64::from_le_bytes(count);
+        self.is_moment = count & MOMENT != 0;
+        let count = (count & !MOMENT) as usize;
         ensure!(count <= self.capacity, "a batch is larger than agreed");
         let mut bytes = [0; 1024 * Step::BYTES];
         for steps in self.steps[..count].chunks_mut(1024) {

@@ -133,6 +133,11 @@ impl Planner {
         *last = Last { stretch: self.stretch, at, worker: worker as u16, ..*last };
     }
 
+    /// Returns the place of the block in a slot of the trace, if it has a live block, and otherwise any place.
+    pub(super) fn place(&self, slot: u32) -> u32 {
+        self.slots[slot as usize].place
+    }
+
     /// Returns what a worker does in this stretch.
     pub(super) fn of(&self, worker: usize) -> &[Planned] {
         let (begin, end) = self.ranges[worker];

@@ -19,7 +19,7 @@ use std::{
 use anyhow::Result;
 
 use super::{
-    Batches, Measurement, Slot, Task, Written, dead,
+    Batches, Reply, Slot, Task, Written, dead,
     plan::{Planned, Planner},
     process,
     timed::{self, Player, no_memory},
@@ -81,16 +81,16 @@ struct ThreadTeam<'a, C> {
     missing: OnceLock<Request>,
 }
 
-/// Replays all batches with this many threads and returns the measurements.
+/// Replays all batches with several threads.
 pub(super) fn run<C: Contender + Sync>(
     contender: &C,
     task: &Task,
     batches: Batches<'_, '_>,
-) -> Result<Measurement> {
+) -> Result<Reply> {
     let team = ThreadTeam::new(contender, task);
     thread::scope(|scope| {
         let mut dispatcher = Dispatcher::start(&team, scope);
-        timed::measure(contender, task, batches, &mut dispatcher)
+        timed::replay(contender, task, batches, &mut dispatcher)
     })
 }
 
@@ -119,6 +119,11 @@ impl<C: Contender + Sync> Player for Dispatcher<'_, '_, C> {
     fn slots(&self) -> impl Iterator<Item = &Slot> {
         // SAFETY: between stretches, only the dispatcher uses the places, and it does not change them here.
         self.0.places.iter().map(|place| unsafe { &*place.0.get() })
+    }
+
+    fn block(&self, slot: u32) -> &Slot {
+        // SAFETY: between stretches, only the dispatcher uses the plan and the places, and it does not change them here.
+        unsafe { &*self.0.places[(*self.0.plan.0.get()).place(slot) as usize].0.get() }
     }
 
     fn nanoseconds(&self) -> u64 {

@@ -2,7 +2,10 @@
 
 use anyhow::{Error, Result, anyhow};
 
-use super::{Batches, Measurement, Meter, Slot, Task, Written, dead, measure_memory, process, touch, walk};
+use super::{
+    Batches, Measurement, Meter, Reply, Slot, Task, Written, dead, mapped, measure_memory, process, touch,
+    walk,
+};
 use crate::{
     replay::contender::Contender,
     trace::{Request, Step},
@@ -16,12 +19,29 @@ pub(super) trait Player {
     /// Returns all slots, including dead ones.
     fn slots(&self) -> impl Iterator<Item = &Slot>;
 
+    /// Returns the slot that has the block of a slot of the trace, if that has a live block, and otherwise any slot.
+    fn block(&self, slot: u32) -> &Slot;
+
     /// Returns the CPU time of the steps so far.
     fn nanoseconds(&self) -> u64;
 }
 
+/// Replays all batches as the task says.
+pub(super) fn replay<C: Contender>(
+    contender: &C,
+    task: &Task,
+    batches: Batches<'_, '_>,
+    player: &mut impl Player,
+) -> Result<Reply> {
+    if task.map {
+        mapped::run(contender, task, batches, player).map(|()| Reply::Mapped)
+    } else {
+        measure(contender, task, batches, player).map(Reply::Done)
+    }
+}
+
 /// Replays all batches and returns the measurements.
-pub(super) fn measure<C: Contender>(
+fn measure<C: Contender>(
     contender: &C,
     task: &Task,
     mut batches: Batches<'_, '_>,
@@ -57,11 +77,11 @@ pub(super) fn no_memory(request: Request) -> Error {
     anyhow!("there is no memory for a block of {} bytes", request.size())
 }
 
-/// Replays all batches with one thread and returns the measurements.
-pub(super) fn run<C: Contender>(contender: &C, task: &Task, batches: Batches<'_, '_>) -> Result<Measurement> {
+/// Replays all batches with one thread.
+pub(super) fn run<C: Contender>(contender: &C, task: &Task, batches: Batches<'_, '_>) -> Result<Reply> {
     process::pin();
     let mut alone = Alone { contender, slots: dead(task.slots), written: task.written, nanoseconds: 0 };
-    measure(contender, task, batches, &mut alone)
+    replay(contender, task, batches, &mut alone)
 }
 
 /// A replay with one thread.
@@ -85,6 +105,10 @@ impl<C: Contender> Player for Alone<'_, C> {
 
     fn slots(&self) -> impl Iterator<Item = &Slot> {
         self.slots.iter()
+    }
+
+    fn block(&self, slot: u32) -> &Slot {
+        &self.slots[slot as usize]
     }
 
     fn nanoseconds(&self) -> u64 {

@@ -14,6 +14,7 @@ use super::{
     Sources,
     advice::Advice,
     entries,
+    maps::Maps,
     texts::Texts,
 };
 use crate::{
@@ -61,6 +62,7 @@ pub(super) struct Page<'a> {
     chains: Vec<(u64, Vec<u64>)>,
     /// Usable bytes and bytes of pages behind the blocks that are live at the peak of each span; `null` if unknown.
     memory: Vec<(Option<u64>, Option<u64>)>,
+    fragmentation: Maps,
     advice: Option<Advice>,
 }
 
@@ -108,7 +110,7 @@ impl<'a> Page<'a> {
         timed: &'a Timed,
         (length, most_frames): (usize, usize),
     ) -> Self {
-        let Sources { details, tables, advices } = sources;
+        let Sources { details, tables, advices, heaps, .. } = sources;
         let overview = &details.overview;
         let mut texts = Texts::new(length);
         let sites = sites(overview, timed, &mut texts, most_frames);
@@ -150,6 +152,7 @@ impl<'a> Page<'a> {
             flows: entries::flows(timed),
             chains: entries::chains(timed),
             memory: memory(&timed.bins),
+            fragmentation: Maps::new(heaps, overview, timed),
             advice,
         }
     }

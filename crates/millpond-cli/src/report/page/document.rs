@@ -19,6 +19,7 @@ const SCRIPT: &[&str] = &[
     include_str!("../../../assets/report/sites.js"),
     include_str!("../../../assets/report/heat.js"),
     include_str!("../../../assets/report/memory.js"),
+    include_str!("../../../assets/report/maps.js"),
     include_str!("../../../assets/report/sizes.js"),
     include_str!("../../../assets/report/chains.js"),
     include_str!("../../../assets/report/threads.js"),

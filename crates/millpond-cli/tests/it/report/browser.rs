@@ -14,7 +14,7 @@ use std::{
 use millpond_trace::At;
 use serde_json::{Value, json};
 
-use super::{page, varied};
+use super::{page, page_with, varied};
 use crate::support::{Trace, skipped, write_trace_of};
 
 /// After this time without an answer, the browser hangs.
@@ -165,12 +165,15 @@ fn views_work_in_a_browser() {
     if std::env::var_os("MILLPOND_AXE").is_none() {
         skipped("accessibility of the page of a report", "MILLPOND_AXE does not name the script of axe-core");
     }
-    let path = write_page(folder.path(), "varied", varied);
+    let trace = folder.path().join("varied.mpt");
+    write_trace_of(&trace, 800_100, varied);
+    let path = trace.with_extension("html");
+    fs::write(&path, page_with(&trace, &[])).unwrap();
     for (width, scheme) in [(1280, "light"), (390, "dark")] {
         browser.open(&path, width, scheme);
         let wide = browser.value("document.documentElement.scrollWidth");
         assert!(wide.as_u64().unwrap() <= u64::from(width), "the page scrolls sideways: {wide}");
-        assert_eq!(browser.value("document.querySelectorAll('main section h2').length"), 10);
+        assert_eq!(browser.value("document.querySelectorAll('main section h2').length"), 11);
         assert!(browser.text("#facts").contains("9,600 allocations"));
         // A site, its details, and the flame graph of it alone.
         browser.value("document.querySelector('#sites .fold').click()");
@@ -189,6 +192,10 @@ fn views_work_in_a_browser() {
         // A cell of the map, and its sites.
         browser.value("document.querySelector('.heat td button').click()");
         assert!(browser.text("#lifetimes h3").contains("blocks of"));
+        // A moment of the maps.
+        assert!(browser.text("#fragmentation").contains("Heaps at the end"));
+        browser.value("document.querySelector('#fragmentation canvas').click()");
+        assert!(browser.text("#fragmentation caption").starts_with("Heaps after "));
         // A phase: every view shows less, and says so.
         let totals = "[...document.querySelectorAll('#sites tbody tr td:nth-child(3)')].map((cell) => \
             Number(cell.innerText.replaceAll(',', ''))).filter(Number.isFinite).reduce((a, b) => a + b, 0)";

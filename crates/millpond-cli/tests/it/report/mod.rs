@@ -1,6 +1,7 @@
 //! `millpond report`.
 
 mod browser;
+mod maps;
 
 use std::{fs, path::Path};
 
@@ -9,10 +10,20 @@ use serde_json::{Value, json};
 
 use crate::support::{Trace, millpond, refusal, sample, slow_tests_are_wanted, stdout, write_trace_of};
 
-/// Writes the page of a trace and returns it.
+/// Writes the page of a trace without a replay, and returns it.
 fn page(trace: &Path) -> String {
+    page_with(trace, &["--no-replay"])
+}
+
+/// Writes the page of a trace and returns it.
+fn page_with(trace: &Path, options: &[&str]) -> String {
     let mut command = millpond();
-    command.arg("report").arg(trace).args(["-o", "-"]).env("XDG_CACHE_HOME", trace.parent().unwrap());
+    command
+        .arg("report")
+        .arg(trace)
+        .args(["-o", "-"])
+        .args(options)
+        .env("XDG_CACHE_HOME", trace.parent().unwrap());
     stdout(command.output().unwrap())
 }
 
@@ -244,7 +255,9 @@ fn a_large_trace_fits_into_3_mb() {
 fn the_page_is_beside_the_trace() {
     let folder = tempfile::tempdir().unwrap();
     let (trace, _) = sample(folder.path());
-    let report = |options: &[&str]| millpond().arg("report").arg(&trace).args(options).output().unwrap();
+    let report = |options: &[&str]| {
+        millpond().arg("report").arg(&trace).arg("--no-replay").args(options).output().unwrap()
+    };
     let said = stdout(report(&[]));
     assert!(said.contains("sample.html: "), "{said}");
     let page = fs::read_to_string(folder.path().join("sample.html")).unwrap();
