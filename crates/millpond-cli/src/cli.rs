@@ -59,6 +59,7 @@ Examples:
   millpond advise app.mpt                 say what to do about its call sites
   millpond advise app.mpt --code          with code to paste
   millpond advise app.mpt --sites 1,3     replay with only these two sites changed
+  millpond advise app.mpt --site parse    only call sites with this in their stacks
   millpond advise app.mpt --second b.mpt  and whether another recording agrees
 
 A call site is the first function in a stack, from the inside, that does not allocate for others, as malloc, operator \
@@ -97,7 +98,9 @@ const REPORT: &str = "\
 Examples:\n  \
 millpond record -o app.mpt -- ./app\n  \
 millpond report app.mpt                 # writes app.html\n  \
-millpond report app.mpt -o - > page.html";
+millpond report app.mpt -o - > page.html\n  \
+millpond report app.mpt --no-replay     # faster, without what is measured\n  \
+millpond report app.mpt --thread worker # about blocks of some threads";
 
 /// Shown below the help of the command that imports.
 const IMPORTS: &str = "\
@@ -155,9 +158,10 @@ pub(crate) enum Command {
     Import(Import),
     /// Write a report on a program's use of memory: one HTML page that works offline.
     ///
-    /// The page shows live bytes over time, advice, a flame graph, call sites, sizes and lifetimes, where resident memory goes,
+    /// The page shows live bytes over time, whether pools would help, advice and what it gains, a flame graph, call sites, sizes and lifetimes, where resident memory goes,
     /// fragmentation, sizes, resizes and threads. A range of time selected in it recomputes all of them except the advice and
-    /// what it says is about the whole recording. For maps of memory, the trace is replayed once with each allocator.
+    /// what it says is about the whole recording. For the verdict, the gains and maps of memory, the whole trace is replayed,
+    /// which takes a while; --no-replay leaves them out.
     ///
     /// The page has at most 3 MB whatever the trace, so of large traces it shows the largest call sites and stacks one by one and all others together;
     /// and it loads nothing from elsewhere. Like the trace, it contains the program's arguments, paths and names of
@@ -319,6 +323,8 @@ pub(crate) struct Advise {
     pub(crate) second: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) places: Places,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
 }
 
 #[derive(Args)]
@@ -334,15 +340,20 @@ pub(crate) struct Report {
     /// Overwrite PAGE if it exists.
     #[arg(short, long)]
     pub(crate) force: bool,
-    /// Do not replay: leave out the maps of allocators.
+    /// Do not replay: leave out the verdict, what advice gains, and the maps of allocators.
     #[arg(long)]
     pub(crate) no_replay: bool,
+    /// Number of times that each replay is repeated, after a first turn that does not count.
+    #[arg(long, value_name = "N", default_value_t = 5, conflicts_with = "no_replay", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rounds: u32,
     /// Allocator that the others are compared with: recorded, which is the library that served the program; glibc; or the
     /// path of a library.
     #[arg(long, value_name = "ALLOCATOR", default_value = "recorded", conflicts_with = "no_replay")]
     pub(crate) baseline: Choice,
     #[command(flatten)]
     pub(crate) places: Places,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
 }
 
 /// The trace to report on, and the form of the report.
@@ -451,7 +462,7 @@ impl Report {
     /// Returns how the trace is replayed; `None` if it is not.
     pub(crate) fn settings(&self) -> Option<Settings> {
         (!self.no_replay).then(|| Settings {
-            rounds: 5,
+            rounds: self.rounds,
             touch: Touch::Ends,
             with: Vec::new(),
             baseline: self.baseline.clone(),

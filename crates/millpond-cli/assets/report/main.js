@@ -13,6 +13,8 @@ function headline() {
     `${bytes(trace.requested_bytes)} requested in all; at the peak ${bytes(trace.peak_bytes)} live in ${counted(trace.peak_blocks, "block")}; ` +
     `${counted(trace.live_at_end, "block")} never freed.${process}`;
   const warnings = [];
+  const { selection: blocks } = data;
+  if (blocks) warnings.push(`All of this is about the blocks with ${blocks.options} alone, except the verdict and the maps of fragmentation. The whole recording has ${counted(blocks.of_allocations, "allocation")} and ${bytes(blocks.of_bytes)}.`);
   if (trace.stopped) warnings.push(`Recording stopped because ${trace.stopped}: the rest is missing.`);
   else if (trace.ending === "full" || trace.ending === "stopped") warnings.push("Recording stopped before the program did: the rest is missing.");
   else if (trace.ending === "cut") warnings.push("The program was killed, or ended without its exit handlers: what it did until then is recorded.");
@@ -45,6 +47,6 @@ function chosen() {
 }
 
 headline();
-for (const show of [timelineView, adviceView, flameView, sitesView, heatView, memoryView, mapsView, sizesView, chainsView, threadsView, downloadsView]) show();
+for (const show of [timelineView, verdictView, adviceView, flameView, sitesView, heatView, memoryView, mapsView, sizesView, chainsView, threadsView, downloadsView]) show();
 navigation();
 chosen();

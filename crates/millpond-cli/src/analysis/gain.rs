@@ -2,7 +2,7 @@
 //! all of them together.
 
 use anyhow::{Result, bail, ensure};
-use millpond_trace::Reader;
+use millpond_trace::{Reader, Summary};
 
 use super::{Bound, exclusion::too_few, incomplete};
 use crate::{
@@ -63,6 +63,8 @@ pub(crate) struct Gains {
     pub(crate) alone: Vec<(usize, Gain)>,
     /// The gain of those of them together that can be replayed, and their numbers.
     pub(crate) together: Option<(Vec<usize>, Gain)>,
+    /// Why nothing was replayed although it was to be, in a sentence.
+    pub(crate) not_replayed: Option<String>,
 }
 
 impl Gains {
@@ -72,7 +74,7 @@ impl Gains {
     }
 }
 
-/// Replays the advice for sites, with which `advices` came.
+/// Replays the advice for sites, with which `advices` came. The reader has all blocks, even if these are about some.
 pub(crate) fn gains(
     reader: &mut Reader,
     advices: &SiteAdvices,
@@ -94,17 +96,17 @@ pub(crate) fn gains(
         }
     }
     if replayed.is_empty() {
-        return Ok(Gains { alone, together: None });
+        return Ok(Gains { alone, ..Gains::default() });
     }
     let program = trace::program(reader);
     let (baseline, obstacle) = Baseline::new(&settings.baseline, reader, &program)?;
-    if let Some(why) = incomplete(&advices.summary).or(obstacle) {
+    if let Some(why) = incomplete(reader.summary()).or(obstacle) {
         alone.extend(replayed.into_iter().map(|(number, _)| (number, unknown(why.clone()))));
         alone.sort_by_key(|(number, _)| *number);
-        return Ok(Gains { alone, together: None });
+        return Ok(Gains { alone, ..Gains::default() });
     }
     let comparison = replay_all(reader, advices, &histogram, &replayed, settings, baseline)?;
-    let scale = Scale::new(advices, &comparison, &program, has_threads);
+    let scale = Scale::new(reader.summary(), &comparison, &program, has_threads);
     for ((number, _), outcome) in replayed.iter().zip(comparison.outcomes.iter().skip(1)) {
         alone.push((*number, scale.gain(&[&advices.sites[number - 1]], outcome)));
     }
@@ -113,7 +115,7 @@ pub(crate) fn gains(
     let sites: Vec<_> = numbers.iter().map(|number| &advices.sites[number - 1]).collect();
     let all = comparison.outcomes.get(numbers.len() + 1).filter(|_| numbers.len() > 1);
     let together = all.map(|outcome| (numbers, scale.gain(&sites, outcome)));
-    Ok(Gains { alone, together })
+    Ok(Gains { alone, together, not_replayed: None })
 }
 
 /// Returns the gain of a site that is not replayed, for this reason.
@@ -213,8 +215,7 @@ struct Scale {
 }
 
 impl Scale {
-    fn new(advices: &SiteAdvices, comparison: &Comparison, program: &str, has_threads: bool) -> Self {
-        let summary = &advices.summary;
+    fn new(summary: &Summary, comparison: &Comparison, program: &str, has_threads: bool) -> Self {
         let bound = Bound::new(summary, comparison, None, program);
         let (baseline, chance) = twice(comparison);
         let call = bound.allocation.median / summary.events.max(1) as f64;

@@ -14,13 +14,13 @@ use crate::{
 pub(crate) fn run(arguments: cli::Report) -> Result<ExitCode> {
     arguments.places.check()?;
     let settings = arguments.settings();
-    let cli::Report { trace: path, selected, output, force, places, .. } = arguments;
+    let cli::Report { trace: path, selected, output, force, places, filter, .. } = arguments;
     let processes = trace::processes(&path)?;
     let process = processes.one(selected.process.as_deref())?;
     processes.note(process);
     let name = output.unwrap_or_else(|| path.with_extension("html"));
     let mut output = Output::create(&name, force)?;
-    let page = report::page(&processes, process, &places, settings.as_ref())
+    let page = report::page(&processes, process, (&filter, &places), settings.as_ref())
         .with_context(|| path.display().to_string())?;
     output.write_all(page.as_bytes()).with_context(|| format!("cannot write {}", name.display()))?;
     output.finish()?;

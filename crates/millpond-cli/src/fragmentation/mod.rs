@@ -19,8 +19,7 @@ pub(crate) use self::{
     state::State,
 };
 use crate::{
-    analysis::Study,
-    cli::Settings,
+    analysis::Analysis,
     replay::{Located, Name, Resident},
 };
 
@@ -120,11 +119,11 @@ pub(crate) fn recorded(reader: &mut Reader, moments: &[Moment], site_of: &SiteOf
 /// Returns the heap of each allocator that takes part in a replay.
 pub(crate) fn replayed(
     reader: &mut Reader,
-    study: &Study,
-    settings: &Settings,
+    analysis: &Analysis,
     moments: &[Moment],
     site_of: &SiteOf,
 ) -> Result<Vec<Heap>> {
+    let Analysis { study, settings, .. } = analysis;
     let mut histories: Vec<(Name, History<'_>)> = Vec::new();
     let events: Vec<u64> = moments.iter().map(|moment| moment.events).collect();
     study.locate(reader, settings, &events, |moment| {

@@ -124,6 +124,16 @@ fn options(filter: &cli::Filter) -> String {
     options.join(" ")
 }
 
+/// Returns why advice for selected blocks cannot be replayed, in a sentence; `None` if it can: a replay changes call sites,
+/// with all of their blocks.
+pub(crate) fn not_replayed(filter: &cli::Filter) -> Option<String> {
+    let others = cli::Filter { site: Vec::new(), not_site: Vec::new(), ..filter.clone() };
+    let others = options(&others);
+    (!others.is_empty()).then(|| {
+        format!("The advice is not replayed, because {others} selects only some of the blocks of a call site, and a replay would change all of them: leave it out, or select with --site.")
+    })
+}
+
 fn has_pattern(filter: &cli::Filter) -> bool {
     !filter.site.is_empty() || !filter.not_site.is_empty()
 }

@@ -12,12 +12,15 @@ use crate::{
     analysis::{Gain, Gains, Match, Second, Told},
     estimate::Estimate,
     profile::Lifetime,
+    query::Selection,
 };
 
 #[derive(Serialize)]
 struct Report<'a> {
     version: u32,
     trace: Trace<'a>,
+    selection: Option<&'a Selection>,
+    not_replayed: Option<&'a str>,
     languages: &'a [Language],
     sites: Vec<Site<'a>>,
     together: Option<Together<'a>>,
@@ -94,18 +97,19 @@ pub(crate) fn advice(
     gains: &Gains,
     second: Option<&Second>,
 ) -> serde_json::Result<String> {
-    let SiteAdvices { start, summary, languages, sites, notes, .. } = advices;
-    let calls: u64 = sites.iter().map(|site| site.measures.calls()).sum();
+    let SiteAdvices { start, summary, languages, sites, calls, selection, notes, .. } = advices;
     lines(&Report {
         version: VERSION,
         trace: trace(start, summary, advices.foreign),
+        selection: selection.as_ref(),
+        not_replayed: gains.not_replayed.as_deref(),
         languages,
         sites: (1..)
             .zip(sites)
             .map(|(number, site)| Site {
                 gain: gains.of(number).map(saving),
                 second: second.and_then(|second| second.matches.get(&number)).map(|found| other(site, found)),
-                ..self::site(number, site, calls, summary.wall_ns)
+                ..self::site(number, site, *calls, summary.wall_ns)
             })
             .collect(),
         together: gains

@@ -19,10 +19,12 @@ const MOST_ALONE: usize = 5;
 
 /// Returns the report; with `code`, code to paste below each site.
 pub(crate) fn advice(advices: &SiteAdvices, gains: &Gains, second: Option<&Second>, code: bool) -> String {
-    let SiteAdvices { summary, sites, notes, .. } = advices;
-    let calls: u64 = sites.iter().map(|site| site.measures.calls()).sum();
+    let SiteAdvices { summary, sites, calls, selection, notes, .. } = advices;
+    let calls = *calls;
     let (advised, alone): (Vec<_>, Vec<_>) = (1..).zip(sites).partition(|(_, site)| site.kind.is_advice());
-    let mut sections = vec![about::recording(&advices.command_line, summary, None)];
+    let more = selection.as_ref().map(about::selection);
+    let mut sections = vec![about::recording(&advices.command_line, summary, more)];
+    sections.extend(gains.not_replayed.as_ref().map(|why| format!("{why}\n")));
     if advised.is_empty() {
         sections.push(format!("{BOLD}Nothing to do{BOLD:#}\n  No call site is worth a change.\n"));
     } else {
@@ -60,7 +62,7 @@ pub(crate) fn advice(advices: &SiteAdvices, gains: &Gains, second: Option<&Secon
 }
 
 /// Says what a change gains.
-fn sentence(gain: &Gain, which: &str) -> String {
+pub(super) fn sentence(gain: &Gain, which: &str) -> String {
     let predicted = match (gain.predicted, &gain.replayed) {
         (Some(share), _) => format!("predicted to save {}; ", range(share, percent)),
         // There is no prediction either, for the same reason.

@@ -22,7 +22,7 @@ use crate::{
 /// A difference of less than this share of the baseline's time or memory is called the same.
 const NOTHING: f64 = 0.02;
 /// A difference of less than this share of the program's CPU time is called no difference.
-const NOTICED: f64 = 0.005;
+pub(super) const NOTICED: f64 = 0.005;
 
 /// Returns the whole report.
 pub(crate) fn analysis(analysis: &Analysis) -> String {
@@ -230,7 +230,7 @@ fn time_row(study: &Study, outcome: &Outcome, comparison: &Comparison) -> Vec<St
         format!("{:.1}", each.median),
         format!("{:.1}-{:.1}", each.least, each.most),
         units::time(total.median),
-        against(outcome, comparison, |outcome| &outcome.times),
+        same_or_ratio(outcome, comparison, |outcome| &outcome.times),
     ]
 }
 
@@ -242,14 +242,18 @@ fn memory_row(outcome: &Outcome, comparison: &Comparison) -> Vec<String> {
     vec![
         comparison.baseline.title_of(outcome.name),
         size(peak),
-        against(outcome, comparison, |outcome| &outcome.peaks),
+        same_or_ratio(outcome, comparison, |outcome| &outcome.peaks),
         bytes(memory_use.handed_out as f64 - memory_use.written as f64),
         size(peak - memory_use.handed_out as f64),
     ]
 }
 
 /// Formats a ratio to the baseline.
-fn against(outcome: &Outcome, comparison: &Comparison, figure: fn(&Outcome) -> &[f64]) -> String {
+pub(super) fn same_or_ratio(
+    outcome: &Outcome,
+    comparison: &Comparison,
+    figure: fn(&Outcome) -> &[f64],
+) -> String {
     let baseline = comparison.of_baseline().filter(|baseline| baseline.name != outcome.name);
     let Some(baseline) = baseline else { return String::new() };
     let (ours, theirs) = (figure(outcome), figure(baseline));
@@ -308,7 +312,7 @@ fn gain(study: &Study, comparison: &Comparison, bound: &Bound) -> String {
 }
 
 /// Formats a change in CPU time as a share of the program's.
-fn changed(change: Change, bound: &Bound) -> String {
+pub(super) fn changed(change: Change, bound: &Bound) -> String {
     if bound.allocation == Estimate::default() {
         return "cannot tell".into();
     }

@@ -164,3 +164,24 @@ fn the_text_names_sites_and_what_to_do() {
     write_trace(&trace, |_| ());
     assert!(refusal(millpond().arg("advise").arg(&trace).output().unwrap()).contains("no events"));
 }
+
+#[test]
+fn advice_is_about_selected_sites_and_gains_about_all_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("sites.mpt");
+    write_trace(&trace, fill_sites);
+    let advise = |options: &[&str]| json(&trace, &[&["--rounds", "1"], options].concat());
+    let site = |advice: &Value| advice["sites"][0].clone();
+    let whole = advise(&[]);
+    let address = site(&whole)["frames"][0]["function"].as_str().unwrap().to_owned();
+    let selected = advise(&["--site", &address]);
+    assert_eq!(selected["sites"].as_array().unwrap().len(), 1, "{selected}");
+    for field in ["calls", "calls_share", "blocks", "advice"] {
+        assert_eq!(site(&selected)[field], site(&whole)[field], "{field}");
+    }
+    assert!(site(&selected)["gain"].is_object(), "{selected}");
+    assert_eq!(selected["selection"]["of_allocations"], whole["trace"]["allocations"]);
+    let some = advise(&["--size", "64"]);
+    assert!(some["not_replayed"].as_str().unwrap().contains("leave it out, or select with --site"), "{some}");
+    assert!(some["sites"].as_array().unwrap().iter().all(|site| site["gain"].is_null()));
+}

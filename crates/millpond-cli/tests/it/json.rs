@@ -40,6 +40,7 @@ fn fields_and_documentation_agree() {
         fields(&serde_json::from_str(&stdout(output)).unwrap(), &mut names);
     };
     note("show", &["--size", "10"]);
+    note("advise", &["--size", "10", "--no-replay"]);
     note("diff", &[trace.to_str().unwrap()]);
     let budget = folder.path().join("budget.toml");
     std::fs::write(&budget, "version = 1\n[total]\nbytes = 10\n").unwrap();

@@ -18,6 +18,7 @@ use super::Language;
 use crate::{
     cli,
     profile::{self, Lifetime, Usage},
+    query::Selection,
     symbols::{Function, Names},
     terminal::Progress,
     trace,
@@ -42,6 +43,10 @@ pub(crate) struct SiteAdvices {
     pub(crate) languages: Vec<Language>,
     /// All sites that allocate, those with the most calls first.
     pub(crate) sites: Vec<SiteAdvice>,
+    /// The calls of the program that allocated or resized, those of blocks that are not selected included.
+    pub(crate) calls: u64,
+    /// The blocks that the advice is about, if these are not all.
+    pub(crate) selection: Option<Selection>,
     /// The place among the sites for each stack of one.
     pub(crate) of_stack: HashMap<u32, u32, FixedState>,
     /// What stood in the way of more names, in words.
@@ -64,8 +69,12 @@ pub(crate) struct SiteAdvice {
     pub(crate) kind: Kind,
 }
 
-/// Reads a trace twice, and the files that have the names of its functions.
-pub(crate) fn advise(reader: &mut Reader, places: &cli::Places) -> Result<SiteAdvices> {
+/// Reads a trace twice, narrowed to the blocks that are selected, and the files that have the names of its functions.
+pub(crate) fn advise(
+    reader: &mut Reader,
+    places: &cli::Places,
+    selection: Option<Selection>,
+) -> Result<SiteAdvices> {
     ensure!(reader.summary().events > 0, "the trace has no events: there is nothing to advise");
     let (progress, all) = (Progress::new("reading the trace"), reader.summary().events);
     let analysis = Analysis::read_with(reader, |done| progress.at(done, 2 * all))?;
@@ -74,7 +83,8 @@ pub(crate) fn advise(reader: &mut Reader, places: &cli::Places) -> Result<SiteAd
     let measured =
         survey::measure(reader, &found.of_stack, found.list.len(), |done| progress.at(all + done, 2 * all))?;
     drop(progress);
-    let calls = measured.sites.iter().map(Measures::calls).sum();
+    let own_calls = measured.sites.iter().map(Measures::calls).sum();
+    let calls = selection.as_ref().map_or(own_calls, |selection| selection.of_allocations);
     let wall = reader.summary().wall_ns;
     let advised = (0..).zip(found.list).zip(measured.sites).filter(|(_, measures)| measures.blocks > 0);
     let mut sites: Vec<_> = advised
@@ -102,6 +112,8 @@ pub(crate) fn advise(reader: &mut Reader, places: &cli::Places) -> Result<SiteAd
         foreign: measured.foreign,
         languages: Language::of(path, &reader.tables().modules),
         sites: sites.into_iter().map(|(_, site)| site).collect(),
+        calls,
+        selection,
         of_stack,
         notes: names.notes,
     })

@@ -16,9 +16,11 @@ use super::{
     entries,
     maps::Maps,
     texts::Texts,
+    verdict::Verdict,
 };
 use crate::{
     profile::{Bin, Details, Overview, Resized, Timed, Usage},
+    query::Selection,
     symbols::Function,
 };
 
@@ -35,6 +37,7 @@ pub(super) struct Page<'a> {
     version: u32,
     command_line: &'a str,
     trace: Trace<'a>,
+    selection: Option<&'a Selection>,
     /// Nanoseconds per span of time, and the max bytes live in each.
     span_ns: u64,
     span_peaks: Vec<u64>,
@@ -63,6 +66,8 @@ pub(super) struct Page<'a> {
     /// Usable bytes and bytes of pages behind the blocks that are live at the peak of each span; `null` if unknown.
     memory: Vec<(Option<u64>, Option<u64>)>,
     fragmentation: Maps,
+    verdict: Option<Verdict>,
+    not_replayed: Option<&'a str>,
     advice: Option<Advice>,
 }
 
@@ -110,7 +115,7 @@ impl<'a> Page<'a> {
         timed: &'a Timed,
         (length, most_frames): (usize, usize),
     ) -> Self {
-        let Sources { details, tables, advices, heaps, .. } = sources;
+        let Sources { details, tables, advices, replays, heaps } = sources;
         let overview = &details.overview;
         let mut texts = Texts::new(length);
         let sites = sites(overview, timed, &mut texts, most_frames);
@@ -122,6 +127,7 @@ impl<'a> Page<'a> {
             version: VERSION,
             command_line: &overview.command_line,
             trace: trace(&overview.start, &overview.summary, foreign),
+            selection: overview.selection.as_ref(),
             span_ns: timed.width,
             span_peaks: timed.bins.iter().map(|bin| bin.peak.bytes).collect(),
             timeline: line(&details.analysis.timeline),
@@ -153,6 +159,8 @@ impl<'a> Page<'a> {
             chains: entries::chains(timed),
             memory: memory(&timed.bins),
             fragmentation: Maps::new(heaps, overview, timed),
+            verdict: replays.analysis.as_ref().map(Verdict::new),
+            not_replayed: replays.not_replayed.as_deref(),
             advice,
         }
     }

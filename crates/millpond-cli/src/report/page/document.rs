@@ -14,6 +14,7 @@ const SCRIPT: &[&str] = &[
     include_str!("../../../assets/report/dom.js"),
     include_str!("../../../assets/report/data.js"),
     include_str!("../../../assets/report/timeline.js"),
+    include_str!("../../../assets/report/verdict.js"),
     include_str!("../../../assets/report/advice.js"),
     include_str!("../../../assets/report/flame.js"),
     include_str!("../../../assets/report/sites.js"),

@@ -1,11 +1,13 @@
 //! Maps of heaps over time.
 
+use anyhow::Result;
+use millpond_trace::{Reader, analysis::Analysis};
 use serde::Serialize;
 
-use super::super::fragmentation_text::fragmentation;
+use super::{super::fragmentation_text::fragmentation, replays::Replays};
 use crate::{
-    fragmentation::{Cell, Grid, Heap, Moment, State},
-    profile::{Overview, Timed},
+    fragmentation::{self, Cell, Grid, Heap, Moment, State},
+    profile::{Details, Overview, Timed},
 };
 
 /// The digits of a map: from nothing to all.
@@ -14,10 +16,37 @@ const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 /// The heaps that are drawn.
 #[derive(Default)]
 pub(super) struct Heaps {
-    pub(super) moments: Vec<Moment>,
-    pub(super) heaps: Vec<Heap>,
+    moments: Vec<Moment>,
+    heaps: Vec<Heap>,
     /// Why there is no map of any allocator, in a sentence.
-    pub(super) not_replayed: Option<String>,
+    not_replayed: Option<String>,
+}
+
+impl Heaps {
+    /// Reads where blocks are: those of the program, if its trace has addresses, and those of a replay. Selected or not,
+    /// all blocks count, because they share pages.
+    pub(super) fn new(reader: &mut Reader, details: &Details, replays: &Replays) -> Result<Self> {
+        let slots = reader.summary().slots;
+        if reader.summary().events == 0 {
+            return Ok(Self::default());
+        }
+        let moments = match details.overview.selection {
+            None => fragmentation::moments(&details.analysis.timeline, slots),
+            Some(_) => fragmentation::moments(&Analysis::read(reader)?.timeline, slots),
+        };
+        let mut heaps = Vec::new();
+        if details.overview.heap.is_some_and(|heap| heap.pages.is_some()) {
+            heaps.push(fragmentation::recorded(reader, &moments, &details.site_of)?);
+        }
+        let mut not_replayed = replays.not_replayed.clone();
+        if let Some(analysis) = &replays.analysis {
+            match fragmentation::replayed(reader, analysis, &moments, &details.site_of) {
+                Ok(replayed) => heaps.extend(replayed),
+                Err(error) => not_replayed = Some(format!("The trace was not replayed for maps: {error:#}.")),
+            }
+        }
+        Ok(Self { moments, heaps, not_replayed })
+    }
 }
 
 #[derive(Serialize)]

@@ -5,18 +5,20 @@ mod data;
 mod document;
 mod entries;
 mod maps;
+mod replays;
 mod texts;
+mod verdict;
 
 use anyhow::{Context as _, Result};
-use millpond_trace::{Lack, Reader, Tables};
+use millpond_trace::{Lack, Tables};
 
-use self::{advice::Advised, data::Page, maps::Heaps};
+use self::{advice::Advised, data::Page, maps::Heaps, replays::Replays};
 use crate::{
     advise,
-    analysis::Study,
     cli::{self, Settings},
-    fragmentation, lacking,
+    lacking,
     profile::{self, Details, Timed},
+    query,
     trace::{Process, Processes},
 };
 
@@ -35,52 +37,36 @@ struct Sources<'a> {
     tables: &'a Tables,
     /// `None` if the trace has no events.
     advices: Option<Advised>,
+    replays: Replays,
     heaps: Heaps,
 }
 
-/// Reads the trace of a process several times and returns the page. Without settings, nothing is replayed.
+/// Reads the trace of a process several times and returns the page, about the blocks that are selected. Without settings,
+/// nothing is replayed.
 pub(crate) fn page(
     processes: &Processes,
     process: &Process,
-    places: &cli::Places,
+    (filter, places): (&cli::Filter, &cli::Places),
     settings: Option<&Settings>,
 ) -> Result<String> {
     let reader = &mut processes.reader(process)?;
     lacking::require(reader, "report", NEEDS)?;
+    let whole = &mut processes.reader(process)?;
+    let selection = query::narrow_to_some(reader, filter, places)?;
     // First, because what is known about each site takes much memory, of which little remains.
     let has_events = reader.summary().events > 0;
-    let advices = has_events.then(|| advise::advise(reader, places)).transpose()?.map(Advised::new);
-    let details = &profile::details(processes, process, reader, places, 3)?;
-    let mut timed = profile::timed(reader, details)?;
-    let heaps = heaps(reader, details, settings)?;
+    let advices = has_events.then(|| advise::advise(reader, places, selection.clone())).transpose()?;
+    let replays = Replays::new(whole, advices.as_ref(), filter, settings);
+    let advices = advices.map(|advices| Advised::new(advices, &replays.gains));
+    let mut details = profile::details(processes, process, reader, places, 3)?;
+    details.overview.selection = selection;
+    let mut timed = profile::timed(reader, &details)?;
+    let heaps = Heaps::new(whole, &details, &replays)?;
     let frame = document::Document::new(&details.overview.command_line);
     let room = LIMIT.saturating_sub(frame.length());
-    let json = fitting(&Sources { details, tables: reader.tables(), advices, heaps }, &mut timed, room)?;
+    let sources = Sources { details: &details, tables: reader.tables(), advices, replays, heaps };
+    let json = fitting(&sources, &mut timed, room)?;
     Ok(frame.with(&json))
-}
-
-/// Returns the heap of the program, if its addresses are known, and those of a replay.
-fn heaps(reader: &mut Reader, details: &Details, settings: Option<&Settings>) -> Result<Heaps> {
-    if reader.summary().events == 0 {
-        return Ok(Heaps::default());
-    }
-    let moments = fragmentation::moments(&details.analysis.timeline, reader.summary().slots);
-    let mut heaps = Vec::new();
-    if details.overview.heap.is_some_and(|heap| heap.pages.is_some()) {
-        heaps.push(fragmentation::recorded(reader, &moments, &details.site_of)?);
-    }
-    let mut replayed = |settings: &Settings| -> Result<()> {
-        let study = Study::new(reader, settings)?;
-        heaps.extend(fragmentation::replayed(reader, &study, settings, &moments, &details.site_of)?);
-        Ok(())
-    };
-    let not_replayed = match settings.map(&mut replayed) {
-        None => Some("The report was made with --no-replay.".into()),
-        Some(Ok(())) => None,
-        // What the report says otherwise does not depend on it.
-        Some(Err(error)) => Some(format!("The trace was not replayed: {error:#}.")),
-    };
-    Ok(Heaps { moments, heaps, not_replayed })
 }
 
 /// Returns the data of a page in at most `room` bytes: if necessary with shorter names, or with fewer spans of time.

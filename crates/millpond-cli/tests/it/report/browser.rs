@@ -173,7 +173,7 @@ fn views_work_in_a_browser() {
         browser.open(&path, width, scheme);
         let wide = browser.value("document.documentElement.scrollWidth");
         assert!(wide.as_u64().unwrap() <= u64::from(width), "the page scrolls sideways: {wide}");
-        assert_eq!(browser.value("document.querySelectorAll('main section h2').length"), 11);
+        assert_eq!(browser.value("document.querySelectorAll('main section h2').length"), 12);
         assert!(browser.text("#facts").contains("9,600 allocations"));
         // A site, its details, and the flame graph of it alone.
         browser.value("document.querySelector('#sites .fold').click()");
@@ -192,6 +192,7 @@ fn views_work_in_a_browser() {
         // A cell of the map, and its sites.
         browser.value("document.querySelector('.heat td button').click()");
         assert!(browser.text("#lifetimes h3").contains("blocks of"));
+        assert!(browser.text("#verdict table").contains("mimalloc"));
         // A moment of the maps.
         assert!(browser.text("#fragmentation").contains("Heaps at the end"));
         browser.value("document.querySelector('#fragmentation canvas').click()");

@@ -2,6 +2,7 @@
 
 mod browser;
 mod maps;
+mod replays;
 
 use std::{fs, path::Path};
 
@@ -34,9 +35,9 @@ pub(crate) fn embedded(page: &str) -> Value {
     serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
 }
 
-fn shown(trace: &Path) -> Value {
+fn shown(trace: &Path, options: &[&str]) -> Value {
     let mut command = millpond();
-    command.arg("show").arg(trace).arg("--json").env("XDG_CACHE_HOME", trace.parent().unwrap());
+    command.arg("show").arg(trace).arg("--json").args(options).env("XDG_CACHE_HOME", trace.parent().unwrap());
     serde_json::from_str(&stdout(command.output().unwrap())).unwrap()
 }
 
@@ -79,7 +80,7 @@ fn sums_are_those_of_show() {
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("varied.mpt");
     write_trace_of(&trace, 800_100, varied);
-    let (data, shown) = (embedded(&page(&trace)), shown(&trace));
+    let (data, shown) = (embedded(&page(&trace)), shown(&trace, &[]));
     for field in ["trace", "by_phase", "by_thread", "notes"] {
         assert_eq!(data[field], shown[field], "{field}");
     }
