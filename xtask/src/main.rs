@@ -1,5 +1,7 @@
 //! Checks and other tasks of this repository, run as `cargo xtask`.
 
+#[cfg(unix)]
+mod attacks;
 mod counts;
 mod examples;
 #[cfg(unix)]
@@ -21,6 +23,8 @@ cargo xtask tidy             check the source tree: order of layers, cycles, siz
 cargo xtask unsafe           count unsafe code, and write the table in SAFETY.md
 cargo xtask counts           count the instructions of the library's hot paths and compare with xtask/counts.txt
 cargo xtask counts --bless   store the counts in xtask/counts.txt
+cargo xtask attacks          commit every misuse of every pool, and compare the outcomes with SECURITY.md
+cargo xtask attacks --bless  store the outcomes in SECURITY.md
 cargo xtask bench [THEME|MIX…]
                              run benchmarks, store their results in benches/results, and draw the plots
 cargo xtask plots            draw the plots in docs/bench from the results in benches/results
@@ -49,6 +53,10 @@ fn main() -> ExitCode {
         ["unsafe"] => tidy::inventory::write(root),
         ["counts"] => counts::run(root, counts::Mode::Compare),
         ["counts", "--bless"] => counts::run(root, counts::Mode::Bless),
+        #[cfg(unix)]
+        ["attacks"] => attacks::run(root, attacks::Mode::Compare),
+        #[cfg(unix)]
+        ["attacks", "--bless"] => attacks::run(root, attacks::Mode::Bless),
         #[cfg(unix)]
         ["install", ref options @ ..] => install::run(root, options),
         #[cfg(unix)]

@@ -95,6 +95,7 @@
 //! | use another allocator when memory runs out, or by size | [`Fallback`], [`Segregator`] |
 //! | find double frees, leaks, overflows, use after free | [`Checked`], [`Tracked`], [`Canary`], [`Quarantine`], [`Poison`] |
 //! | erase secrets | [`Zeroed`] |
+//! | withstand attacks | [`Hardened`](pool::Hardened), [`HardenedClasses`](pool::HardenedClasses), with everything around them: [`secure`] |
 //! | test what happens when memory runs out | [`FailNth`] |
 //!
 //! # Use something else when
@@ -106,7 +107,8 @@
 //! * **you mostly iterate over all values**: a `Vec`, or the `DenseSlotMap` of slotmap, which keep them contiguous.
 //! * **you want to reuse objects, with their grown buffers, rather than memory**: object-pool.
 //! * **handles must keep their pool alive and have no lifetime**: infinity_pool, which counts references.
-//! * **attackers choose what you allocate**: hardened_malloc. The guards here find bugs; they are not a defence.
+//! * **attackers choose what you allocate**: not the plain pools, whose free blocks hold addresses, but those of
+//!   [`secure`], or a whole program on a hardened malloc.
 //! * **the crate must have passed Miri**: bumpalo has. This crate has not; `SAFETY.md` describes what it does instead.
 //!
 //! # Where to read on
@@ -222,6 +224,9 @@ pub use arena::{Arena, ArenaAlloc, DropArena, Frames};
 pub use base::AllocError;
 #[doc(inline)]
 pub use pool::{Blocks, Buddy, Classes, Fixed, For, Linear, Magazine, SignPost, Stack, Tlsf};
+#[cfg(all(feature = "std", any(unix, windows)))]
+#[doc(inline)]
+pub use shell::secure;
 #[doc(inline)]
 pub use shell::{Cached, Local, LockFree, Locked, Owned, oom};
 #[cfg(target_has_atomic = "64")]

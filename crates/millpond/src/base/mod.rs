@@ -27,6 +27,7 @@ pub(crate) use unwind_safe;
 pub(crate) mod address;
 pub(crate) mod atomic;
 mod callback;
+pub(crate) mod entropy;
 mod error;
 pub(crate) mod events;
 mod mutex;

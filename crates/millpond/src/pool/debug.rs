@@ -11,6 +11,7 @@ opaque_debug! {
     Stack [] Stack;
     Buddy [] Buddy;
     Classes [] Classes;
+    HardenedClasses [M: Hardening] HardenedClasses<M>;
     WithQuickList [] WithQuickList;
     Tlsf [F: QuickList] Tlsf<F>;
 }

@@ -14,11 +14,11 @@ mod stack;
 mod tlsf;
 
 pub use blocks::{
-    AddressOrdered, BlockLayout, Blocks, Config, ConstBlockLayout, DynSize, Fixed, For, FreeList, Lifo,
-    Magazine, Validated,
+    AddressOrdered, BlockLayout, Blocks, Config, ConstBlockLayout, DynSize, Fixed, For, FreeList, Full,
+    Hardened, Hardening, Lifo, Light, Magazine, Validated,
 };
 pub use buddy::{Buddy, BuddyError};
-pub use classes::{Classes, ClassesError};
+pub use classes::{Classes, ClassesError, HardenedClasses};
 pub use linear::Linear;
 pub use sign_post::SignPost;
 pub(crate) use size_classes::MAX_CLASSES;

@@ -24,6 +24,10 @@ pub unsafe trait SizeClasses: RawPool {
     /// before the pool is dropped.
     const REPORTS_LEAKS: bool = false;
 
+    /// Whether freed blocks may wait in a cache, unknown to the pool. If not, every call goes to the pool, so that it
+    /// detects every invalid free.
+    const IS_CACHEABLE: bool = true;
+
     /// Returns a copy of the class map, which is read while other threads use the pool.
     fn class_map(&self) -> Self::ClassMap;
 }
@@ -98,7 +102,8 @@ unsafe impl<S: BlockLayout> ClassMap for SingleClass<S> {
 // SAFETY: all blocks have the same layout, which every layout that the pool serves fits.
 unsafe impl<C: Config> SizeClasses for Blocks<C> {
     type ClassMap = SingleClass<C::BlockLayout>;
-    const REPORTS_LEAKS: bool = Self::VALIDATES;
+    const REPORTS_LEAKS: bool = Self::REPORTS_LEAKS;
+    const IS_CACHEABLE: bool = Self::IS_CACHEABLE;
 
     fn class_map(&self) -> Self::ClassMap {
         self.single_class()

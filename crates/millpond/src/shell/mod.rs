@@ -17,6 +17,8 @@ mod ops;
 mod owned;
 mod remote_free;
 mod scope;
+#[cfg(all(feature = "std", any(unix, windows)))]
+pub mod secure;
 mod single_size;
 mod unwind;
 

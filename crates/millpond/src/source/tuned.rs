@@ -64,8 +64,9 @@ impl TunedPages {
     /// the returned slice) faults.
     ///
     /// The guards are addresses without memory: one page behind the block, and in front of it as many bytes as the
-    /// block's alignment, but at least a page. On Linux a guarded block uses up to three mappings; a process may have
-    /// 65,530 of them, unless `vm.max_map_count` sets another limit.
+    /// block's alignment, but at least a page. On Linux a guarded block uses one mapping, which may be part of a larger
+    /// one; before Linux 6.13, and together with huge pages or a NUMA policy, up to three. A process may have 65,530
+    /// mappings, unless `vm.max_map_count` sets another limit.
     #[must_use]
     pub const fn guarded(self) -> Self {
         Self { guarded: true, ..self }
@@ -135,8 +136,11 @@ impl TunedPages {
 
     /// Maps the extent and applies the options to its block.
     fn map(&self, extent: &Extent) -> Result<NonNull<u8>, AllocError> {
-        let start = match self.huge {
-            Huge::Required => os::map_huge(extent)?,
+        // Other options apply to the mapping of the block, which has to be separate from its guards then.
+        let in_one_piece = self.guarded && self.huge == Huge::No && self.numa.is_none();
+        let start = match (self.huge, in_one_piece.then(|| os::map_guarded(extent))) {
+            (_, Some(Ok(start))) => start,
+            (Huge::Required, _) => os::map_huge(extent)?,
             _ => os::reserve(extent.whole(), extent.align)?,
         };
         // SAFETY: the extent is mapped at `start`, the block lies in it, and nothing else uses it yet.

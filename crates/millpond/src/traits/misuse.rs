@@ -285,6 +285,6 @@ impl Pending {
 /// Ends the program with a message about the misuse. The caller ensures that unwinding ends the program.
 #[cold]
 #[expect(clippy::panic, reason = "this is what misuse does unless a hook is set")]
-fn panic_with_report(misuse: &Misuse) {
+pub(crate) fn panic_with_report(misuse: &Misuse) {
     panic!("{misuse}");
 }

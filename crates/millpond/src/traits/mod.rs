@@ -24,6 +24,8 @@ pub use chunk::{Chunk, ChunkRequest};
 pub(crate) use delegate::{delegate_allocator, delegate_inspect};
 pub use heap_map::{ChunkMap, HeapMapBuilder, HeapMapView, Usage};
 pub use inspect::{Inspect, InvariantError, Reclaim};
+#[cfg(all(feature = "std", any(unix, windows)))]
+pub(crate) use misuse::panic_with_report;
 pub use misuse::{CallSites, Misuse, MisuseKind, PendingReport, Reporter};
 pub(crate) use misuse::{Diagnosis, Pending};
 pub use pool_hooks::PoolHooks;

@@ -10,12 +10,12 @@ use std::{
 };
 
 use millpond::{
-    Allocator, Blocks, Buddy, Buffer, Classes, Fixed, Heap, Inspect, Linear, Local, LockFree, Locked,
+    Allocator, Blocks, Buddy, Buffer, Cached, Classes, Fixed, Heap, Inspect, Linear, Local, LockFree, Locked,
     Magazine, Pages, Reclaim, SignPost, Stack, Tlsf,
-    guard::{Counted, FailNth, Fallback, Limit, Observe, Segregator, Stats},
+    guard::{Canary, Counted, FailNth, Fallback, Limit, Observe, Segregator, Stats},
     observe::{Misuse, MisuseKind, Reporter},
     oom::{Abort, Retry},
-    pool::{AddressOrdered, Config, DynSize, Lifo, Validated},
+    pool::{AddressOrdered, Config, DynSize, Full, Hardened, HardenedClasses, Lifo, Light, Validated},
     raw::RawPool,
     shell::{AtomicLinear, OwnerHandle, RemoteFree},
     source::ReservedRegion,
@@ -105,6 +105,25 @@ fn validated_blocks() {
     on_every_parent((256, 64), || {
         Blocks::<(Fixed<256, 64>, Validated<Lifo>)>::new().with_blocks_per_chunk(7).reporting(KIT)
     });
+}
+
+#[test]
+fn hardened_blocks() {
+    type Pool<M> = Blocks<(Fixed<64>, Hardened<M>)>;
+    on_every_parent(SMALL, Pool::<Light>::new);
+    on_every_parent(SMALL, Pool::<Full>::new);
+    on_every_parent((256, 64), || Blocks::<(Fixed<256, 64>, Hardened<Full>)>::new().with_blocks_per_chunk(7));
+    on_every_parent(SMALL, || Blocks::<(DynSize, Hardened<Light>)>::with_layout(layout(72, 8)));
+    shell(SMALL, || Cached::new_in(Stats::new(Pool::<Full>::new()), TrackingParent::default()));
+}
+
+#[test]
+fn hardened_classes() {
+    let sizes = || HardenedClasses::<Light>::with_sizes(&[16, 40, 64, 4096]).expect("four sizes");
+    shell(SMALL, || Local::new_in(sizes(), TrackingParent::default()));
+    shell(MIXED, || Local::new_in(HardenedClasses::<Full>::new(), TrackingParent::default()));
+    shell(MIXED, || Local::new_in(Canary::new(HardenedClasses::<Full>::new()), Pages));
+    out_of_memory(|parent| Local::new_in(HardenedClasses::<Full>::new(), parent));
 }
 
 /// The kit drops allocators while blocks are live; any other report would be a mistake of the pool.

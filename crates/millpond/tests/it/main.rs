@@ -29,6 +29,7 @@ mod free_lists;
 #[cfg(not(only_threads))]
 mod growth;
 mod guards;
+mod hardened;
 mod heap_maps;
 #[cfg(not(in_brief))]
 mod instrumented;

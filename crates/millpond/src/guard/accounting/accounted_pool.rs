@@ -186,6 +186,7 @@ impl<J: Accounting, P: Reserve> Reserve for Accounted<J, P> {
 unsafe impl<J: Accounting, P: SizeClasses> SizeClasses for Accounted<J, P> {
     type ClassMap = P::ClassMap;
     const REPORTS_LEAKS: bool = P::REPORTS_LEAKS;
+    const IS_CACHEABLE: bool = P::IS_CACHEABLE;
 
     fn class_map(&self) -> P::ClassMap {
         self.inner.class_map()

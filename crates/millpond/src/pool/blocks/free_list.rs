@@ -3,11 +3,14 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use super::uncarved::Uncarved;
-use crate::traits::{InvariantError, MisuseKind, PendingReport};
+use crate::{
+    pool::chunks::Span,
+    traits::{Chunk, ChunkRequest, InvariantError, MisuseKind, PendingReport},
+};
 
 /// How freed blocks are kept, and which one is handed out next. It is chosen by type: [`Lifo`](super::Lifo),
-/// [`Magazine`](super::Magazine), [`AddressOrdered`](super::AddressOrdered), or [`Validated`](super::Validated) around
-/// one of them.
+/// [`Magazine`](super::Magazine), [`AddressOrdered`](super::AddressOrdered), [`Validated`](super::Validated) around one
+/// of them, or [`Hardened`](super::Hardened).
 ///
 /// The trait is sealed: its methods are an interface between a free list and [`Blocks`](super::Blocks).
 pub trait FreeList: Sealed {}
@@ -19,6 +22,18 @@ pub trait Sealed {
 
     /// Whether each block has a bit that records whether it is live.
     const VALIDATES: bool = false;
+
+    /// Whether these bits lie in the chunks, behind the blocks.
+    const MARKS_IN_CHUNK: bool = Self::VALIDATES;
+
+    /// The minimum size of the first chunk, in bytes, if the parent is fine-grained.
+    const FIRST_CHUNK: usize = 0;
+
+    /// Whether blocks that are live when the pool is dropped are reported.
+    const REPORTS_LEAKS: bool = Self::VALIDATES;
+
+    /// Whether freed blocks may wait in the caches of threads, where a double free is not detected.
+    const IS_CACHEABLE: bool = true;
 
     /// The state without free blocks.
     const EMPTY: Self;
@@ -79,6 +94,57 @@ pub trait Sealed {
     /// Takes the report that was kept.
     fn pending_report(&mut self) -> Option<PendingReport> {
         None
+    }
+
+    /// Returns the addresses of the blocks that are marked as live, if there are marks.
+    fn live(&self, uncarved: &Uncarved, size: usize) -> impl Iterator<Item = usize> {
+        let _ = size;
+        uncarved.live()
+    }
+
+    /// Makes blocks that are held back free; returns whether there were any.
+    fn release_held(&mut self, size: usize) -> bool {
+        let _ = size;
+        false
+    }
+
+    /// Returns the request for memory beside the chunks of blocks, if the free list needs any before more blocks can be
+    /// taken.
+    fn request_beside(&self, size: usize) -> Option<ChunkRequest> {
+        let _ = size;
+        None
+    }
+
+    /// Adds memory that [`request_beside`](Self::request_beside) asked for; returns it if it is too small.
+    ///
+    /// # Safety
+    ///
+    /// The chunk belongs to the pool alone.
+    unsafe fn add_beside(&mut self, chunk: Chunk, size: usize) -> Result<(), Chunk> {
+        let _ = size;
+        Err(chunk)
+    }
+
+    /// Records that a chunk was added, of which a part is for blocks. There is no request for memory beside it.
+    fn note_chunk(&mut self, start: usize, layout: Layout, span: Span) {
+        let _ = (start, layout, span);
+    }
+
+    /// Records that a chunk of which nothing is live leaves the pool. Returns false, and reports it, if this is not a
+    /// chunk that was added: it must not be released.
+    fn may_release(&mut self, chunk: &Chunk) -> bool {
+        let _ = chunk;
+        true
+    }
+
+    /// Releases memory beside the chunks that is not needed any more.
+    fn release_beside(&mut self) -> Option<Chunk> {
+        None
+    }
+
+    /// Returns the number of chunks of memory beside those of blocks, and that of their bytes.
+    fn beside(&self) -> (usize, usize) {
+        (0, 0)
     }
 
     /// Returns an address that the next [`take`](Self::take) would read although no block is there, or at which the

@@ -21,6 +21,7 @@
 mod config;
 mod free_cache;
 mod free_list;
+mod hardened;
 mod in_chunk;
 mod lifo;
 mod region_header;
@@ -33,6 +34,7 @@ use core::{alloc::Layout, ptr::NonNull};
 
 pub use config::{BlockLayout, Config, ConstBlockLayout, DynSize, Fixed, For};
 pub use free_list::FreeList;
+pub use hardened::{Full, Hardened, Hardening, Light};
 pub use lifo::Lifo;
 pub use regions::AddressOrdered;
 pub use unrolled::Magazine;
@@ -101,7 +103,8 @@ impl<C: Config<BlockLayout: ConstBlockLayout>> Blocks<C> {
             C::BlockLayout::SIZE,
             C::BlockLayout::ALIGN,
             C::FreeList::REGION,
-            C::FreeList::VALIDATES,
+            C::FreeList::MARKS_IN_CHUNK,
+            C::FreeList::FIRST_CHUNK,
         );
         Self { free_list: C::FreeList::EMPTY, block_layout: C::BlockLayout::INSTANCE, uncarved }
     }
@@ -131,7 +134,8 @@ impl<C: Config<BlockLayout = DynSize>> Blocks<C> {
             block_layout.bytes(),
             block_layout.alignment(),
             C::FreeList::REGION,
-            C::FreeList::VALIDATES,
+            C::FreeList::MARKS_IN_CHUNK,
+            C::FreeList::FIRST_CHUNK,
         );
         Self { free_list: C::FreeList::EMPTY, block_layout, uncarved }
     }
@@ -187,6 +191,12 @@ impl<C: Config> Blocks<C> {
     /// Whether each block has a bit that records whether it is live.
     pub(super) const VALIDATES: bool = C::FreeList::VALIDATES;
 
+    /// Whether blocks that are live when the pool is dropped are reported.
+    pub(super) const REPORTS_LEAKS: bool = C::FreeList::REPORTS_LEAKS;
+
+    /// Whether freed blocks may wait in caches, unknown to the pool.
+    pub(super) const IS_CACHEABLE: bool = C::FreeList::IS_CACHEABLE;
+
     #[inline(always)]
     fn fits(&self, layout: Layout) -> bool {
         self.block_layout.fits(layout)
@@ -229,7 +239,15 @@ impl<S: BlockLayout, T: FreeList> Live for Blocks<(S, Validated<T>)> {
     /// blocks).
     fn live(&mut self) -> impl Iterator<Item = NonNull<[u8]>> {
         let size = self.block_layout.size();
-        self.uncarved.live().filter_map(move |block| whole_block(block, size))
+        self.free_list.live(&self.uncarved, size).filter_map(move |block| whole_block(block, size))
+    }
+}
+
+impl<S: BlockLayout, M: Hardening> Live for Blocks<(S, Hardened<M>)> {
+    /// Returns the live blocks, chunk by chunk, with ascending addresses in each. O(blocks).
+    fn live(&mut self) -> impl Iterator<Item = NonNull<[u8]>> {
+        let size = self.block_layout.size();
+        self.free_list.live(&self.uncarved, size).filter_map(move |block| whole_block(block, size))
     }
 }
 
@@ -292,12 +310,25 @@ unsafe impl<C: Config> RawPool for Blocks<C> {
     }
 
     fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
-        if self.fits(layout) { self.uncarved.request() } else { None }
+        if !self.fits(layout) {
+            return None;
+        }
+        self.free_list.request_beside(self.block_layout.size()).or_else(|| self.uncarved.request())
     }
 
     unsafe fn add_chunk(&mut self, chunk: Chunk, _: Layout) -> Result<(), Chunk> {
-        // SAFETY: the caller upholds the contract of `add_chunk`: the chunk belongs to this pool alone.
-        unsafe { self.uncarved.chunks.add_chunk(chunk, self.block_layout.size()) }
+        let size = self.block_layout.size();
+        if self.free_list.request_beside(size).is_some() {
+            // SAFETY: the caller upholds the contract of `add_chunk`: the chunk belongs to this pool alone.
+            return unsafe { self.free_list.add_beside(chunk, size) };
+        }
+        let (start, layout) = (chunk.start().addr().get(), chunk.layout());
+        // SAFETY: as above.
+        unsafe { self.uncarved.chunks.add_chunk(chunk, size)? };
+        if let Some(span) = self.uncarved.chunks.next_span() {
+            self.free_list.note_chunk(start, layout, span);
+        }
+        Ok(())
     }
 
     /// Makes empty chunks reusable. O(free blocks · log chunks); with [`AddressOrdered`], one look at each bit. In a
@@ -308,11 +339,18 @@ unsafe impl<C: Config> RawPool for Blocks<C> {
     }
 
     fn release_chunk(&mut self, which: Release) -> Option<Chunk> {
-        match which {
-            Release::Empty => self.uncarved.chunks.take_reusable(),
-            Release::Any => {
-                self.free_list.clear();
-                self.uncarved.remove_any()
+        loop {
+            let chunk = match which {
+                Release::Empty => self.uncarved.chunks.take_reusable(),
+                Release::Any => {
+                    self.free_list.clear();
+                    self.uncarved.remove_any()
+                }
+            };
+            match chunk {
+                Some(chunk) if !self.free_list.may_release(&chunk) => {}
+                Some(chunk) => return Some(chunk),
+                None => return self.free_list.release_beside(),
             }
         }
     }
@@ -353,12 +391,19 @@ impl<C: Config> PoolHooks for Blocks<C> {
             || self.fits(layout) && self.free_list.is_live(&self.uncarved, block.addr().get(), size)
     }
 
+    fn release_held(&mut self) -> bool {
+        self.free_list.release_held(self.block_layout.size())
+    }
+
     fn before_drop(&mut self) {
-        if Self::VALIDATES
-            && let Some(first) = self.uncarved.live().next()
-        {
-            let blocks = self.uncarved.live().count();
-            let kind = MisuseKind::Leak { blocks, bytes: blocks * self.block_layout.size() };
+        if !C::FreeList::REPORTS_LEAKS {
+            return;
+        }
+        let size = self.block_layout.size();
+        let first = self.free_list.live(&self.uncarved, size).next();
+        if let Some(first) = first {
+            let blocks = self.free_list.live(&self.uncarved, size).count();
+            let kind = MisuseKind::Leak { blocks, bytes: blocks * size };
             self.free_list.report_misuse(first, self.block_layout(), kind);
         }
     }
@@ -372,9 +417,9 @@ impl<C: Config> Blocks<C> {
     /// Returns the statistics; `live` converts the number of carved bytes to that of live bytes.
     fn stats_with(&self, live: impl FnOnce(usize) -> usize) -> PoolStats {
         let carved: usize = self.uncarved.carved().map(|span| span.end - span.start).sum();
-        let (live, chunks) = (live(carved), &self.uncarved.chunks);
+        let (live, chunks, beside) = (live(carved), &self.uncarved.chunks, self.free_list.beside());
         let free = carved.saturating_sub(live) + self.uncarved.left();
-        PoolStats { chunks: chunks.count(), held: chunks.held(), live, free }
+        PoolStats { chunks: chunks.count() + beside.0, held: chunks.held() + beside.1, live, free }
     }
 
     /// Returns the blocks of a chain through blocks of this pool, as far as it is intact: each begins with the address
@@ -416,6 +461,28 @@ impl<S: BlockLayout, T: FreeList> Blocks<(S, Validated<T>)> {
     }
 }
 
+impl<S: BlockLayout, M: Hardening> Blocks<(S, Hardened<M>)> {
+    /// Sets the reporter, which has the name of the pool and receives misuse reports.
+    #[must_use]
+    pub const fn reporting(mut self, reporter: Reporter) -> Self {
+        self.free_list.reporter = reporter;
+        self
+    }
+
+    /// Keeps the report that a block was freed with a layout that is not the one of its blocks.
+    pub(super) fn report_wrong_layout(&mut self, block: NonNull<u8>, layout: Layout, expected: Layout) {
+        self.free_list.report_misuse(block.addr().get(), layout, MisuseKind::WrongLayout { expected });
+    }
+
+    /// Sets the seed of the random numbers, for programs without the feature `std`, where there is no source of random
+    /// bytes. For a pool without chunks.
+    #[must_use]
+    pub const fn with_seed(mut self, seed: [u32; 8]) -> Self {
+        self.free_list.seed = Some(seed);
+        self
+    }
+}
+
 impl<C: Config> Reserve for Blocks<C> {
     fn reserve_request(&self, layout: Layout, count: usize) -> Result<Option<ChunkRequest>, AllocError> {
         let size = self.block_layout.size();
@@ -426,6 +493,9 @@ impl<C: Config> Reserve for Blocks<C> {
             return Err(AllocError::Exhausted);
         }
         let left = self.uncarved.left() / size;
+        if let Some(request) = self.free_list.request_beside(size) {
+            return Ok(Some(request));
+        }
         let missing = match count.saturating_sub(left) {
             0 => 0,
             missing => missing - self.free_list.count_free(&self.uncarved, size, missing),
@@ -486,7 +556,7 @@ impl<C: Config> Inspect for Blocks<C> {
         if free > carved.count() {
             return Err(InvariantError("more blocks are free than were carved: one was freed twice"));
         }
-        if Self::VALIDATES && self.uncarved.live().count() != carved.count() - free {
+        if Self::VALIDATES && self.free_list.live(&self.uncarved, size).count() != carved.count() - free {
             return Err(InvariantError("the number of blocks marked as live is wrong"));
         }
         if self.free_list.free(&self.uncarved, size).all(|block| carved.has(block)) {

@@ -35,11 +35,13 @@ pub struct Uncarved {
 
 impl Uncarved {
     /// Creates a value without chunks, for blocks of this layout, in regions of `region` bytes, or without regions if
-    /// that is zero. Each block has a bit if it is to be `validated`.
-    pub(super) const fn new(size: usize, align: usize, region: usize, validated: bool) -> Self {
+    /// that is zero. Each block has a bit in its chunk if they are `marked`. The first chunk has at least `first` bytes
+    /// if there are no regions.
+    pub(super) const fn new(size: usize, align: usize, region: usize, marked: bool, first: usize) -> Self {
+        let few = room_for_a_few(size);
         let policy = ChunkPolicy {
-            bitmap_block: if validated { size } else { 0 },
-            ..ChunkPolicy::growing_from(room_for_a_few(size), align)
+            bitmap_block: if marked { size } else { 0 },
+            ..ChunkPolicy::growing_from(if few < first { first } else { few }, align)
         };
         if region == 0 {
             return Self { size, remainder: Span::EMPTY, chunks: Chunks::new(policy) };
@@ -97,6 +99,18 @@ impl Uncarved {
             }
         }
         true
+    }
+
+    /// Returns the span of the chunk to which the next call of [`carve_up_to`](Self::carve_up_to) advances; `None` if
+    /// the current one has room, or if there is none.
+    pub(super) fn next_chunk(&self) -> Option<Span> {
+        let has_room = self.remainder.end - self.remainder.start >= self.size;
+        if has_room { None } else { self.chunks.next_span() }
+    }
+
+    /// Declares that nothing is carved from the chunks that are reusable any more. They are kept.
+    pub(super) fn abandon_reusable(&mut self) {
+        self.chunks.abandon_reusable();
     }
 
     /// Returns the request for a chunk with room for `count` blocks, or for as many of them as one chunk can hold.

@@ -312,6 +312,11 @@ impl Chunks {
         (self.reusable_count != 0).then(|| self.span(&self.reusable))
     }
 
+    /// Declares that no chunk is reusable.
+    pub(super) fn abandon_reusable(&mut self) {
+        (self.reusable, self.reusable_count) = (ChunkHeader::NONE, 0);
+    }
+
     /// Clears the bits of a chunk, if it has any.
     fn clear_live(&self, span: Span) {
         if self.policy.bitmap_block != 0 {

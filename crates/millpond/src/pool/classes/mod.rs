@@ -16,10 +16,12 @@
 //! doubling.
 
 mod class_map;
+mod hardened;
 mod table;
 
 use core::{alloc::Layout, fmt, ptr::NonNull};
 
+pub use self::hardened::HardenedClasses;
 use self::{
     class_map::SizeClassMap,
     table::{FOUR_PER_DOUBLING, LARGEST, MOST},
@@ -107,25 +109,8 @@ impl Classes {
     ///
     /// [`ClassesError`] if there are no sizes, if there are more than 64, or if one is zero or above 32 KiB.
     pub fn with_sizes(sizes: &[usize]) -> Result<Self, ClassesError> {
-        let mut sorted = [0; MOST];
-        let mut count = 0;
-        for &size in sizes {
-            if size == 0 || size > LARGEST {
-                return Err(ClassesError::OutOfRange(size));
-            }
-            let size = table::round(size);
-            let at = sorted[..count].partition_point(|&other| other < size);
-            if sorted[..count].get(at) == Some(&size) {
-                continue;
-            }
-            if count == MOST {
-                return Err(ClassesError::TooMany);
-            }
-            sorted.copy_within(at..count, at + 1);
-            sorted[at] = size;
-            count += 1;
-        }
-        if count == 0 { Err(ClassesError::None) } else { Ok(Self::of(&sorted[..count])) }
+        let (sorted, count) = sorted(sizes)?;
+        Ok(Self::of(&sorted[..count]))
     }
 
     /// Creates a pool for sizes that are rounded, distinct and ascending.
@@ -193,6 +178,29 @@ impl Classes {
         let layout = self.class_map.layout_of(class);
         self.cold[class].change(&mut self.freed[class], layout, change)
     }
+}
+
+/// Rounds block sizes, and sorts them; returns them with their number.
+fn sorted(sizes: &[usize]) -> Result<([usize; MOST], usize), ClassesError> {
+    let mut sorted = [0; MOST];
+    let mut count = 0;
+    for &size in sizes {
+        if size == 0 || size > LARGEST {
+            return Err(ClassesError::OutOfRange(size));
+        }
+        let size = table::round(size);
+        let at = sorted[..count].partition_point(|&other| other < size);
+        if sorted[..count].get(at) == Some(&size) {
+            continue;
+        }
+        if count == MOST {
+            return Err(ClassesError::TooMany);
+        }
+        sorted.copy_within(at..count, at + 1);
+        sorted[at] = size;
+        count += 1;
+    }
+    if count == 0 { Err(ClassesError::None) } else { Ok((sorted, count)) }
 }
 
 impl Default for Classes {

@@ -228,6 +228,12 @@ unsafe impl<P: SizeClasses, C: CacheConfig> RawPool for Depot<P, C> {
         unsafe { self.pool.deallocate(block, layout) };
     }
 
+    #[inline]
+    unsafe fn deallocate_hot(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        // SAFETY: the caller upholds the contract of `deallocate_hot`, which is the same.
+        unsafe { self.pool.deallocate_hot(block, layout) }
+    }
+
     fn chunk_request(&self, layout: Layout) -> Option<ChunkRequest> {
         self.pool.chunk_request(layout)
     }
@@ -281,6 +287,10 @@ impl<P: SizeClasses, C: CacheConfig> PoolHooks for Depot<P, C> {
     #[inline(always)]
     fn passes_through(&self, layout: Layout) -> bool {
         self.pool.passes_through(layout)
+    }
+
+    fn may_deallocate(&mut self, block: NonNull<u8>, layout: Layout) -> bool {
+        self.pool.may_deallocate(block, layout)
     }
 
     fn may_allocate(&self, layout: Layout) -> Result<(), AllocError> {

@@ -141,7 +141,8 @@ use crate::{
 ///
 /// A pool that marks its blocks ([`Validated`](crate::pool::Validated)) reports leaks when it is dropped, but reports a
 /// double free only when a magazine is emptied into it, which is too late to prevent it. A guard around the whole
-/// shell, such as [`Checked`](crate::guard::Checked), sees each call.
+/// shell, such as [`Checked`](crate::guard::Checked), sees each call. So does a [`Hardened`](crate::pool::Hardened)
+/// pool, because its blocks are not cached: every call takes the lock of the depot, as with [`Locked`](crate::Locked).
 ///
 /// # Costs
 ///
@@ -268,6 +269,18 @@ impl<P: SizeClasses, A: Allocator, C: CacheConfig> Cached<P, A, C> {
         Handle::new(self)
     }
 
+    /// Returns the class of a layout whose blocks are cached; `None` if the call goes to the pool.
+    #[inline(always)]
+    fn class(&self, layout: Layout) -> Option<usize> {
+        if P::IS_CACHEABLE { self.class_map.class(layout) } else { None }
+    }
+
+    /// The same, if it can be found quickly.
+    #[inline(always)]
+    fn class_hot(&self, layout: Layout) -> Option<usize> {
+        if P::IS_CACHEABLE { self.class_map.class_hot(layout) } else { None }
+    }
+
     /// The hot path: pops a block from the loaded magazine and returns it with its length.
     ///
     /// # Safety
@@ -279,7 +292,7 @@ impl<P: SizeClasses, A: Allocator, C: CacheConfig> Cached<P, A, C> {
         cache: impl FnOnce(usize) -> &'a ThreadMagazines,
         layout: Layout,
     ) -> Option<NonNull<[u8]>> {
-        let class = self.class_map.class_hot(layout)?;
+        let class = self.class_hot(layout)?;
         // SAFETY: `cache` returns the caller's slot or a vacant one, so nothing else uses the slot.
         let block = unsafe { cache(class).pop()? };
         Some(NonNull::slice_from_raw_parts(block, self.class_map.layout(class).size()))
@@ -297,7 +310,7 @@ impl<P: SizeClasses, A: Allocator, C: CacheConfig> Cached<P, A, C> {
         block: NonNull<u8>,
         layout: Layout,
     ) -> bool {
-        match self.class_map.class_hot(layout) {
+        match self.class_hot(layout) {
             // SAFETY: `cache` returns the caller's slot or a vacant one; the block is freed by the caller and of this
             // class.
             Some(class) => unsafe { cache(class).push::<C>(block) },
@@ -311,7 +324,7 @@ impl<P: SizeClasses, A: Allocator, C: CacheConfig> Cached<P, A, C> {
     ///
     /// As for [`Allocator::grow_in_place`] or [`Allocator::shrink_in_place`], depending on the sizes.
     unsafe fn resize_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Allocation {
-        match (self.class_map.class(old), self.class_map.class(new)) {
+        match (self.class(old), self.class(new)) {
             (Some(class), Some(same)) if class == same => {
                 Ok(NonNull::slice_from_raw_parts(block, self.class_map.layout(class).size()))
             }
@@ -336,7 +349,7 @@ impl<P: SizeClasses, A: Allocator, C: CacheConfig> Cached<P, A, C> {
     ) -> Allocation {
         // SAFETY: the caller upholds the contract of `grow` or `shrink`, depending on the sizes.
         unsafe {
-            if self.class_map.class(old).is_none() && self.class_map.class(new).is_none() {
+            if self.class(old).is_none() && self.class(new).is_none() {
                 let steal_from_idle = StealThenAsk { pool: self, thread: thread(), layout: new };
                 ops::resize((through, self.pool(), &self.parent, &steal_from_idle), block, (old, new))
             } else {
@@ -372,12 +385,12 @@ unsafe impl<P: SizeClasses, A: Allocator, C: CacheConfig> Allocator for Cached<P
     fn may_deallocate(&self, block: NonNull<u8>, layout: Layout) -> bool {
         // A block of a class goes to a magazine, whatever its address is: no call is prevented.
         layout.size() == 0
-            || self.class_map.class(layout).is_some()
+            || self.class(layout).is_some()
             || ops::may_deallocate(self.pool(), &self.parent, block, layout)
     }
 
     unsafe fn damage(&self, block: Option<NonNull<u8>>, layout: Layout) -> Option<usize> {
-        match self.class_map.class(layout) {
+        match self.class(layout) {
             // The next block of a class comes from a magazine, if there is one: users do not reach these. The depot is
             // not asked.
             Some(_) => None,

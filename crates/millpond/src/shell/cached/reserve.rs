@@ -25,7 +25,7 @@ impl<P: SizeClasses, A: Allocator, C: CacheConfig> Cached<P, A, C> {
     where
         P: Reserve,
     {
-        let Some(class) = self.class_map.class(layout) else {
+        let Some(class) = self.class(layout) else {
             return bulk::reserve(self.pool(), &self.parent, layout, count);
         };
         bulk::reserve(self.pool(), &self.parent, self.class_map.layout(class), count)?;

@@ -65,7 +65,7 @@ impl<P: SizeClasses, A: Allocator, C: CacheConfig> Cached<P, A, C> {
     /// The index is the caller's, or zero.
     pub(super) unsafe fn allocate_at(&self, thread: usize, layout: Layout) -> RawResult {
         let steal_from_idle = StealThenAsk { pool: self, thread, layout };
-        let Some(class) = self.class_map.class(layout) else {
+        let Some(class) = self.class(layout) else {
             return ops::allocate_cold(self.pool(), layout, &self.parent, &steal_from_idle);
         };
         let (whole, cache) = (self.class_map.layout(class), self.caches.ready(thread, class));
@@ -91,7 +91,7 @@ impl<P: SizeClasses, A: Allocator, C: CacheConfig> Cached<P, A, C> {
         // SAFETY: the index is the caller's, and therefore the slot is; the block is live and of this layout, so it
         // goes back to where it came from.
         unsafe {
-            let Some(class) = self.class_map.class(layout) else {
+            let Some(class) = self.class(layout) else {
                 return ops::deallocate(self.pool(), &self.parent, block, layout);
             };
             let in_cache = self

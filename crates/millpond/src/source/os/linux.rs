@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 use super::{
     Extent, touch,
-    unix::{done, huge_size, last_error, mapping, release, reserve},
+    unix::{done, huge_size, last_error, map, mapping, release, reserve},
 };
 use crate::{base::AllocError, source::Numa};
 
@@ -26,6 +26,29 @@ pub(crate) fn map_huge(extent: &Extent) -> Result<NonNull<u8>, AllocError> {
         Ok(_) => Ok(start),
         Err(error) => {
             // SAFETY: the reservation is ours, and nothing else uses it. On failure only addresses stay reserved.
+            let _ = unsafe { release(start, extent.whole()) };
+            Err(error)
+        }
+    }
+}
+
+/// The request of `madvise` that turns pages into guards, which fault on access. Unlike a protection, it does not divide
+/// the mapping. Linux 6.13 and later know it; the crate `libc` does not.
+const MADV_GUARD_INSTALL: libc::c_int = 102;
+
+/// Maps the extent in one piece, and turns what is in front of the block and behind it into guards.
+pub(crate) fn map_guarded(extent: &Extent) -> Result<NonNull<u8>, AllocError> {
+    let start = map(extent.whole(), extent.align)?;
+    // SAFETY: both ranges lie in the mapping, which nothing else uses yet.
+    let guarded = unsafe {
+        let back = start.add(extent.front + extent.size).as_ptr();
+        done(libc::madvise(start.as_ptr().cast(), extent.front, MADV_GUARD_INSTALL))
+            .and_then(|()| done(libc::madvise(back.cast(), extent.back, MADV_GUARD_INSTALL)))
+    };
+    match guarded {
+        Ok(()) => Ok(start),
+        Err(error) => {
+            // SAFETY: the mapping is ours, and nothing else uses it. On failure the pages stay mapped.
             let _ = unsafe { release(start, extent.whole()) };
             Err(error)
         }

@@ -5,6 +5,7 @@
 //! * `decommit(start, size)` takes the memory away again and keeps the addresses.
 //! * `release(start, size)` releases a whole reservation or mapping.
 //! * `map(size, align)` reserves and commits in one call.
+//! * `map_guarded(extent)` maps an extent as one mapping, with guards around the block.
 //! * `map_huge(extent)` maps huge pages that the administrator has reserved.
 //! * `remap(start, old, new, moves)` grows a mapping, moving it if allowed and necessary; new memory is zero.
 //! * `shrink(start, old, new)` releases the end of a mapping.
@@ -29,17 +30,17 @@ mod windows;
 use core::ptr::NonNull;
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{bind, map_huge, populate, prefer_huge, remap};
+pub(super) use linux::{bind, map_guarded, map_huge, populate, prefer_huge, remap};
 #[cfg(all(unix, not(target_os = "linux")))]
-pub(super) use posix::{bind, map_huge, populate, prefer_huge, remap};
+pub(super) use posix::{bind, map_guarded, map_huge, populate, prefer_huge, remap};
 #[cfg(unix)]
 pub(crate) use unix::{at_fork, fork};
 #[cfg(unix)]
 pub(super) use unix::{commit, decommit, huge_size, map, page_size, release, reserve, shrink};
 #[cfg(windows)]
 pub(super) use windows::{
-    bind, commit, decommit, huge_size, map, map_huge, page_size, populate, prefer_huge, release, remap,
-    reserve, shrink,
+    bind, commit, decommit, huge_size, map, map_guarded, map_huge, page_size, populate, prefer_huge, release,
+    remap, reserve, shrink,
 };
 
 /// The layout of a mapping: addresses without memory, the block, addresses without memory. All sizes are in bytes.

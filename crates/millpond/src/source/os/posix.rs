@@ -6,6 +6,11 @@ use super::Extent;
 pub(in crate::source) use super::touch as populate;
 use crate::{base::AllocError, source::Numa};
 
+/// Returns an error: guards are addresses without memory here.
+pub(crate) fn map_guarded(_: &Extent) -> Result<NonNull<u8>, AllocError> {
+    Err(AllocError::Unsupported)
+}
+
 pub(crate) fn map_huge(_: &Extent) -> Result<NonNull<u8>, AllocError> {
     Err(AllocError::Unsupported)
 }

@@ -83,6 +83,11 @@ pub(crate) fn reserve(size: usize, align: usize) -> Result<NonNull<u8>, AllocErr
     aligned(size, align, MEM_RESERVE, PAGE_NOACCESS)
 }
 
+/// Returns an error: guards are addresses without memory here.
+pub(crate) fn map_guarded(_: &Extent) -> Result<NonNull<u8>, AllocError> {
+    Err(AllocError::Unsupported)
+}
+
 /// Maps huge pages. They are reserved and committed in one call, so there can be no guard beside them.
 pub(crate) fn map_huge(extent: &Extent) -> Result<NonNull<u8>, AllocError> {
     // SAFETY: the call reads a constant of the system.
