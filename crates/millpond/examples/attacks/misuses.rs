@@ -281,7 +281,7 @@ fn forged_tag(victim: &mut Victim, number: isize) -> Outcome {
     blocks.sort_unstable();
     // The size of four blocks, with each combination of flags that a tag may have.
     for (at, flags) in [(8, 0), (16, 1), (24, 2), (32, 3)] {
-        write(blocks[at], number, 4 * 64 | flags);
+        write(blocks[at], number, (4 * 64) | flags);
     }
     let mut live = Vec::new();
     for (at, block) in blocks.into_iter().enumerate() {

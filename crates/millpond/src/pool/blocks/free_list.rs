@@ -109,9 +109,9 @@ pub trait Sealed {
     }
 
     /// Returns the request for memory beside the chunks of blocks, if the free list needs any before more blocks can be
-    /// taken.
-    fn request_beside(&self, size: usize) -> Option<ChunkRequest> {
-        let _ = size;
+    /// taken, or before the `next` chunk is requested.
+    fn request_beside(&self, next: Option<ChunkRequest>, size: usize) -> Option<ChunkRequest> {
+        let _ = (next, size);
         None
     }
 
@@ -125,9 +125,9 @@ pub trait Sealed {
         Err(chunk)
     }
 
-    /// Records that a chunk was added, of which a part is for blocks. There is no request for memory beside it.
-    fn note_chunk(&mut self, start: usize, layout: Layout, span: Span) {
-        let _ = (start, layout, span);
+    /// Records that a chunk was added, of which a part is for blocks of a size. There is no request for memory beside it.
+    fn note_chunk(&mut self, start: usize, layout: Layout, blocks: (Span, usize)) {
+        let _ = (start, layout, blocks);
     }
 
     /// Records that a chunk of which nothing is live leaves the pool. Returns false, and reports it, if this is not a

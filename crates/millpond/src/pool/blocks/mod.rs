@@ -313,12 +313,13 @@ unsafe impl<C: Config> RawPool for Blocks<C> {
         if !self.fits(layout) {
             return None;
         }
-        self.free_list.request_beside(self.block_layout.size()).or_else(|| self.uncarved.request())
+        let next = self.uncarved.request();
+        self.free_list.request_beside(next, self.block_layout.size()).or(next)
     }
 
     unsafe fn add_chunk(&mut self, chunk: Chunk, _: Layout) -> Result<(), Chunk> {
         let size = self.block_layout.size();
-        if self.free_list.request_beside(size).is_some() {
+        if self.free_list.request_beside(self.uncarved.request(), size).is_some() {
             // SAFETY: the caller upholds the contract of `add_chunk`: the chunk belongs to this pool alone.
             return unsafe { self.free_list.add_beside(chunk, size) };
         }
@@ -326,7 +327,7 @@ unsafe impl<C: Config> RawPool for Blocks<C> {
         // SAFETY: as above.
         unsafe { self.uncarved.chunks.add_chunk(chunk, size)? };
         if let Some(span) = self.uncarved.chunks.next_span() {
-            self.free_list.note_chunk(start, layout, span);
+            self.free_list.note_chunk(start, layout, (span, size));
         }
         Ok(())
     }
@@ -493,7 +494,7 @@ impl<C: Config> Reserve for Blocks<C> {
             return Err(AllocError::Exhausted);
         }
         let left = self.uncarved.left() / size;
-        if let Some(request) = self.free_list.request_beside(size) {
+        if let Some(request) = self.free_list.request_beside(None, size) {
             return Ok(Some(request));
         }
         let missing = match count.saturating_sub(left) {
@@ -502,7 +503,10 @@ impl<C: Config> Reserve for Blocks<C> {
         };
         match missing {
             0 => Ok(None),
-            missing => self.uncarved.request_for(missing).ok_or(AllocError::Exhausted).map(Some),
+            missing => {
+                let next = self.uncarved.request_for(missing).ok_or(AllocError::Exhausted)?;
+                Ok(self.free_list.request_beside(Some(next), size).or(Some(next)))
+            }
         }
     }
 }

@@ -21,6 +21,7 @@
 //! Sources: the `hardened_malloc` of GrapheneOS, for state beside the blocks, zeroing that is checked, and the two-part
 //! quarantine; Novark and Berger, "DieHarder" (2010), for the random order.
 
+mod erased;
 mod random;
 mod record;
 mod state;
@@ -28,15 +29,13 @@ mod state;
 use core::{alloc::Layout, marker::PhantomData, ptr::NonNull};
 
 use self::{
+    erased::{first_byte_set, is_zero},
     record::{Bits, Record, Records, Unrecorded, Whole},
     state::{PLACES, State, held_blocks},
 };
 use super::{FreeList, free_list::Sealed, uncarved::Uncarved};
 use crate::{
-    base::{
-        address::{WORD, recover},
-        entropy,
-    },
+    base::{address::recover, entropy},
     pool::chunks::Span,
     traits::{Chunk, ChunkRequest, InvariantError, MisuseKind, Pending, PendingReport, Reporter},
 };
@@ -137,7 +136,9 @@ pub struct Hardened<M> {
     state: usize,
     /// The address of the first record, in a list, or zero.
     first: usize,
-    /// A chunk of which nothing is carved before there is a record of it.
+    /// Memory for the record of the next chunk.
+    spare: Option<Whole>,
+    /// A chunk for the record of which there was not enough memory: nothing is carved from it before there is.
     unrecorded: Option<Unrecorded>,
     /// The address of the first record of a chunk that was released, in a list, or zero: their memory is released too.
     unused: usize,
@@ -254,6 +255,19 @@ impl<M: Hardening> Hardened<M> {
         })
     }
 
+    /// Adds the record of a chunk, in memory of its own; returns the memory if it is too small.
+    ///
+    /// # Safety
+    ///
+    /// The memory belongs to the pool alone.
+    unsafe fn record(&mut self, memory: Chunk, about: Unrecorded, size: usize) -> Result<(), Chunk> {
+        // SAFETY: the caller upholds the contract of `create`, which is the same.
+        let record = unsafe { Record::create(memory, &about, size)? };
+        record.set_next(self.first);
+        self.first = record.address();
+        Ok(())
+    }
+
     /// Marks blocks as free and in no array.
     fn put_away(&mut self, blocks: &[usize], size: usize) {
         for &block in blocks {
@@ -301,27 +315,9 @@ impl<M: Hardening> Hardened<M> {
 /// more than there are places.
 const BATCH: usize = 16 << 10;
 
-/// Returns whether every byte of a block is zero.
-///
-/// # Safety
-///
-/// The block is free and belongs to the pool; its size is a multiple of that of a word.
-#[inline(always)]
-unsafe fn is_zero(block: usize, size: usize) -> bool {
-    // SAFETY: the caller guarantees that the words are those of a free block.
-    let words = (0..size / WORD).map(|at| unsafe { recover::<usize>(block).add(at).read() });
-    words.fold(0, |all, word| all | word) == 0
-}
-
-/// Returns the offset of the first byte that is not zero, or zero if all are.
-///
-/// # Safety
-///
-/// As for [`is_zero`].
-unsafe fn first_byte_set(block: usize, size: usize) -> usize {
-    // SAFETY: the caller guarantees that the bytes are those of a free block.
-    (0..size).find(|&at| unsafe { recover::<u8>(block).add(at).read() } != 0).unwrap_or(0)
-}
+/// How many bytes more than requested a parent usually returns at most: one that returns whole pages does. If it returns
+/// more, the memory for the record is requested again.
+const EXCESS: usize = 8 << 10;
 
 impl<M: Hardening> FreeList for Hardened<M> {}
 
@@ -336,6 +332,7 @@ impl<M: Hardening> Sealed for Hardened<M> {
     const EMPTY: Self = Self {
         state: 0,
         first: 0,
+        spare: None,
         unrecorded: None,
         unused: 0,
         lost: 0,
@@ -486,11 +483,15 @@ impl<M: Hardening> Sealed for Hardened<M> {
         })
     }
 
-    fn request_beside(&self, size: usize) -> Option<ChunkRequest> {
+    fn request_beside(&self, next: Option<ChunkRequest>, size: usize) -> Option<ChunkRequest> {
         if self.state == 0 {
             return State::request(Self::held(size));
         }
-        Record::request(self.unrecorded?.span, size)
+        match (self.unrecorded, self.spare) {
+            (Some(Unrecorded { span, .. }), _) => Record::request(span.end - span.start, size),
+            (None, None) => Record::request(next?.preferred.saturating_add(EXCESS), size),
+            (None, Some(_)) => None,
+        }
     }
 
     unsafe fn add_beside(&mut self, chunk: Chunk, size: usize) -> Result<(), Chunk> {
@@ -498,19 +499,28 @@ impl<M: Hardening> Sealed for Hardened<M> {
             let seed = self.seed.unwrap_or_else(entropy::seed);
             // SAFETY: the caller guarantees that the chunk belongs to the pool alone.
             self.state = unsafe { State::create(chunk, size, Self::held(size), seed)? }.addr().get();
-        } else if let Some(about) = self.unrecorded {
+        } else if let Some(about) = self.unrecorded.take() {
             // SAFETY: as above.
-            let record = unsafe { Record::create(chunk, &about, size)? };
-            record.set_next(self.first);
-            (self.first, self.unrecorded) = (record.address(), None);
+            return unsafe { self.record(chunk, about, size) }.inspect_err(|_| self.unrecorded = Some(about));
+        } else if self.spare.is_none() {
+            self.spare = Some(Whole::of(&chunk));
         } else {
             return Err(chunk);
         }
         Ok(())
     }
 
-    fn note_chunk(&mut self, start: usize, layout: Layout, span: Span) {
-        self.unrecorded = Some(Unrecorded { whole: Whole { start, layout }, span });
+    fn note_chunk(&mut self, start: usize, layout: Layout, (span, size): (Span, usize)) {
+        let about = Unrecorded { whole: Whole { start, layout }, span };
+        // SAFETY: the spare memory belongs to the pool, and is not used.
+        let Some(memory) = self.spare.take().and_then(|spare| unsafe { spare.into_chunk() }) else {
+            self.unrecorded = Some(about);
+            return;
+        };
+        // SAFETY: as above.
+        if let Err(memory) = unsafe { self.record(memory, about, size) } {
+            (self.spare, self.unrecorded) = (Some(Whole::of(&memory)), Some(about));
+        }
     }
 
     fn may_release(&mut self, chunk: &Chunk) -> bool {
@@ -537,15 +547,22 @@ impl<M: Hardening> Sealed for Hardened<M> {
         if self.first != 0 || self.unrecorded.is_some() {
             return None;
         }
-        let own = self.state()?.own();
-        self.state = 0;
-        // SAFETY: there is no chunk with blocks, and nothing refers to the state any more.
+        let own = match self.spare.take() {
+            Some(spare) => spare,
+            None => {
+                let own = self.state()?.own();
+                self.state = 0;
+                own
+            }
+        };
+        // SAFETY: there is no chunk with blocks, and nothing refers to this memory any more.
         unsafe { own.into_chunk() }
     }
 
     fn beside(&self) -> (usize, usize) {
         let records = Records(self.unused).chain(self.records()).map(Record::own);
-        let sizes = records.chain(self.state().map(State::own)).map(|own| own.layout.size());
+        let sizes =
+            records.chain(self.state().map(State::own)).chain(self.spare).map(|own| own.layout.size());
         sizes.fold((0, 0), |(chunks, bytes), size| (chunks + 1, bytes + size))
     }
 

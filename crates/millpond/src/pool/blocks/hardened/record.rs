@@ -78,9 +78,9 @@ pub(super) enum Bits {
 pub(super) struct Record(NonNull<Header>);
 
 impl Record {
-    /// Returns the request for the memory of a record.
-    pub(super) fn request(span: Span, size: usize) -> Option<ChunkRequest> {
-        let bits = words(span, size).checked_mul(2 * WORD)?;
+    /// Returns the request for the memory of a record about `bytes` bytes of blocks.
+    pub(super) fn request(bytes: usize, size: usize) -> Option<ChunkRequest> {
+        let bits = words(bytes, size).checked_mul(2 * WORD)?;
         request(size_of::<Header>().checked_add(bits)?)
     }
 
@@ -90,11 +90,12 @@ impl Record {
     ///
     /// The memory belongs to the pool alone.
     pub(super) unsafe fn create(own: Chunk, about: &Unrecorded, size: usize) -> Result<Self, Chunk> {
-        match Self::request(about.span, size) {
+        let bytes = about.span.end - about.span.start;
+        match Self::request(bytes, size) {
             Some(ChunkRequest { least, .. }) if fits(&own, least) => {}
             _ => return Err(own),
         }
-        let words = words(about.span, size);
+        let words = words(bytes, size);
         let header = Header {
             next: 0,
             own: Whole::of(&own),
@@ -283,8 +284,8 @@ impl Iterator for Records {
 }
 
 /// Returns the number of words for one bit per block.
-fn words(span: Span, size: usize) -> usize {
-    ((span.end - span.start) / size).div_ceil(BITS)
+fn words(bytes: usize, size: usize) -> usize {
+    (bytes / size).div_ceil(BITS)
 }
 
 /// Returns the request for this many bytes, aligned to a word.
