@@ -22,11 +22,14 @@
 //! quarantine; Novark and Berger, "DieHarder" (2010), for the random order.
 
 mod erased;
+mod mode;
 mod random;
 mod record;
 mod state;
 
 use core::{alloc::Layout, marker::PhantomData, ptr::NonNull};
+
+pub use mode::{Full, Hardening, Light};
 
 use self::{
     erased::{first_byte_set, is_zero},
@@ -39,33 +42,6 @@ use crate::{
     pool::chunks::Span,
     traits::{Chunk, ChunkRequest, InvariantError, MisuseKind, Pending, PendingReport, Reporter},
 };
-
-/// What a [`Hardened`] free list does in addition to recording the state of each block: [`Light`] or [`Full`].
-pub trait Hardening: private::Sealed {}
-
-/// Nothing in addition: see [`Hardened`].
-#[derive(Clone, Copy, Debug)]
-pub struct Light;
-
-/// Erases blocks, checks them, and holds them back: see [`Hardened`].
-#[derive(Clone, Copy, Debug)]
-pub struct Full;
-
-impl Hardening for Light {}
-impl Hardening for Full {}
-
-mod private {
-    pub trait Sealed {
-        /// Whether blocks are erased, checked and held back.
-        const FULL: bool;
-    }
-    impl Sealed for super::Light {
-        const FULL: bool = false;
-    }
-    impl Sealed for super::Full {
-        const FULL: bool = true;
-    }
-}
 
 /// A free list for programs under attack: the misuse of a block cannot change which addresses are handed out.
 ///
