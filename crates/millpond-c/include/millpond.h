@@ -447,6 +447,15 @@ typedef struct mp_pool_options {
 #define MP_MAGAZINE 1        /* a small array in front of lists: for many live blocks */
 #define MP_ADDRESS_ORDERED 2 /* a small array in front of bitmaps: in address order, knows live blocks (mp_each) */
 
+/* For programs under attack: everything that is known about blocks lies beside them, so no write to a block changes
+ * which addresses are handed out, and invalid frees are reported and prevented. Blocks come in random order. With
+ * MP_HARDENED, freed blocks are also erased, compared with zero before they are handed out again, and held back for a
+ * while. To be complete, put the pool on mp_checked_create around mp_pages_create with guards, and mp_canary_create
+ * around the pool: SECURITY.md says what each part detects. Both know live blocks (mp_each). They report misuse as a
+ * checked pool does, except blocks that were never freed, and can be shared by MP_CACHED, without caches. */
+#define MP_HARDENED_LIGHT 3
+#define MP_HARDENED 4
+
 typedef struct mp_blocks_options {
     size_t struct_size;
     mp_allocator *parent;
@@ -454,12 +463,12 @@ typedef struct mp_blocks_options {
     mp_out_of_memory out_of_memory;
     size_t block_size;       /* required; rounded up to a multiple of the alignment, and to a word */
     size_t block_align;      /* 0: the largest power of two up to 16 that divides block_size, at least that of a word */
-    uint32_t free_list;      /* MP_LIFO, MP_MAGAZINE or MP_ADDRESS_ORDERED */
+    uint32_t free_list;      /* MP_LIFO, MP_MAGAZINE, MP_ADDRESS_ORDERED, MP_HARDENED_LIGHT or MP_HARDENED */
     size_t capacity;         /* blocks in the first chunk; 0: a page */
     size_t blocks_per_chunk; /* exact number of blocks in each chunk; 0: twice as many as in the chunk before */
     bool checked;            /* detects misuse with a live bit per block: see below; not with MP_CACHED, MP_LOCK_FREE */
-    const char *name;        /* of a checked pool, for reports; read during the call only */
-    mp_misuse_fn *on_misuse; /* of a checked pool; NULL: prints a message on stderr and ends the program */
+    const char *name;        /* of a checked or hardened pool, for reports; read during the call only */
+    mp_misuse_fn *on_misuse; /* of a checked or hardened pool; NULL: prints a message on stderr and ends the program */
     void *misuse_context;
 } mp_blocks_options;
 
@@ -475,9 +484,9 @@ mp_blocks *mp_blocks_create(const mp_blocks_options *options);
 void *mp_blocks_alloc(mp_blocks *pool);
 
 /* Frees a block.
- * As shared. Undefined if the block is not live or not of this pool, unless the pool is checked: a checked pool
+ * As shared. Undefined if the block is not live or not of this pool, unless the pool is checked or hardened: it
  * reports blocks that are not live, addresses that are not blocks, and sizes that it does not serve, and does
- * nothing else; when it is destroyed, it reports blocks that were never freed. */
+ * nothing else; when a checked pool is destroyed, it reports blocks that were never freed. */
 void mp_blocks_free(mp_blocks *pool, void *block);
 
 /* A pool from which one thread allocates blocks and to which any thread frees them. */

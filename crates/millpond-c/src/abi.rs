@@ -137,6 +137,8 @@ pub const MP_LOCKED_TICKET: u32 = 4;
 pub const MP_LIFO: u32 = 0;
 pub const MP_MAGAZINE: u32 = 1;
 pub const MP_ADDRESS_ORDERED: u32 = 2;
+pub const MP_HARDENED_LIGHT: u32 = 3;
+pub const MP_HARDENED: u32 = 4;
 
 pub const MP_HUGE_NONE: u32 = 0;
 pub const MP_HUGE_PREFERRED: u32 = 1;

@@ -5,7 +5,7 @@ use std::{alloc::Layout, ffi::c_void, ptr::NonNull};
 use millpond::{
     Allocator, Blocks, Cached, Local, LockFree, Magazine,
     observe::Reporter,
-    pool::{AddressOrdered, Config, DynSize, FreeList, Lifo, Validated},
+    pool::{AddressOrdered, Config, DynSize, FreeList, Full, Hardened, Hardening, Lifo, Light, Validated},
 };
 
 use crate::{
@@ -55,7 +55,7 @@ pub(crate) fn with_chunk_sizes<C: Config>(pool: Blocks<C>, options: &mp_blocks_o
 fn create_blocks(options: &mp_blocks_options, mut common: PoolCommon) -> Created {
     let shape = shape(options)?;
     common.make.default_align = shape.align();
-    if options.checked {
+    if options.checked || matches!(options.free_list, MP_HARDENED_LIGHT | MP_HARDENED) {
         return checked(options, common, shape);
     }
     if options.on_misuse.is_some() {
@@ -89,7 +89,7 @@ fn create_blocks(options: &mp_blocks_options, mut common: PoolCommon) -> Created
     }
 }
 
-/// Creates a checked pool, which knows whether each block is live.
+/// Creates a checked or hardened pool, which knows whether each block is live.
 fn checked(options: &mp_blocks_options, mut common: PoolCommon, shape: Layout) -> Created {
     // SAFETY: the header requires a C string, and a function that may be called as long as the pool exists.
     let callback =
@@ -102,6 +102,8 @@ fn checked(options: &mp_blocks_options, mut common: PoolCommon, shape: Layout) -
         MP_LIFO => validated::<Lifo>(options, common, shape, reporter),
         MP_MAGAZINE => validated::<Magazine>(options, common, shape, reporter),
         MP_ADDRESS_ORDERED => validated::<AddressOrdered>(options, common, shape, reporter),
+        MP_HARDENED_LIGHT => hardened::<Light>(options, common, shape, reporter),
+        MP_HARDENED => hardened::<Full>(options, common, shape, reporter),
         _ => Err(no_such_free_list()),
     }
 }
@@ -120,8 +122,25 @@ where
     local_or_locked(common, pool.reporting(reporter), false)
 }
 
+/// Creates a hardened pool.
+fn hardened<M: Hardening>(
+    options: &mp_blocks_options,
+    common: PoolCommon,
+    shape: Layout,
+    reporter: Reporter,
+) -> Created {
+    let pool = Blocks::<(DynSize, Hardened<M>)>::with_layout(shape).reporting(reporter);
+    let pool = with_chunk_sizes(pool, options);
+    if common.sharing == MP_CACHED {
+        return Exported::make(Cached::<_, Parent>::new_in(pool, common.parent), common.make);
+    }
+    local_or_locked(common, pool, false)
+}
+
 fn no_such_free_list() -> MpError {
-    MpError::invalid("free_list is unknown: set it to MP_LIFO, MP_MAGAZINE or MP_ADDRESS_ORDERED")
+    MpError::invalid(
+        "free_list is unknown: set it to MP_LIFO, MP_MAGAZINE, MP_ADDRESS_ORDERED, MP_HARDENED_LIGHT or MP_HARDENED",
+    )
 }
 
 /// Creates a pool of blocks of one size.

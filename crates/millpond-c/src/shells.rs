@@ -7,7 +7,7 @@ use millpond::{
     AllocError, Blocks, Buddy, Cached, Classes, Inspect, Linear, Local, LockFree, Locked, Magazine, Reclaim,
     SignPost, Stack, Tlsf,
     lock::TicketLock,
-    pool::{AddressOrdered, DynSize, FreeList, QuickList, SizeClasses, Validated},
+    pool::{AddressOrdered, DynSize, FreeList, Hardened, Hardening, QuickList, SizeClasses, Validated},
     raw::{AtFork, Live, RawPool, Reserve},
     shell::AtomicLinear,
 };
@@ -94,6 +94,12 @@ impl ExportedPool for Blocks<(DynSize, AddressOrdered)> {
 }
 
 impl<T: FreeList> ExportedPool for Blocks<(DynSize, Validated<T>)> {
+    const NAME: &'static CStr = c"blocks";
+    const WALK: Option<WalkIn<Self>> = Some(|shell, visit| shell.walk(visit));
+    const RESERVE: Option<ReserveIn<Self>> = Some(|shell, layout, count| shell.reserve(layout, count));
+}
+
+impl<M: Hardening> ExportedPool for Blocks<(DynSize, Hardened<M>)> {
     const NAME: &'static CStr = c"blocks";
     const WALK: Option<WalkIn<Self>> = Some(|shell, visit| shell.walk(visit));
     const RESERVE: Option<ReserveIn<Self>> = Some(|shell, layout, count| shell.reserve(layout, count));

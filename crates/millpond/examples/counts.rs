@@ -10,7 +10,8 @@ use millpond::{
     Allocator, Blocks, Buddy, Buffer, Cached, Classes, Fixed, Heap, Linear, Local, Locked, Magazine, Owned,
     SignPost, Stack, Tlsf,
     lock::TicketLock,
-    pool::{AddressOrdered, NoQuickList},
+    pool::{AddressOrdered, Full, Hardened, HardenedClasses, Light, NoQuickList},
+    secure::{self, SecureClasses},
 };
 
 /// The layout to allocate: 64 bytes, or the same size in a layout known only at run time.
@@ -113,6 +114,16 @@ probe! {
         Local<Blocks> = Local::new(Blocks::of(black_box(LAYOUT))), layout => layout;
     local_magazine_known_allocate local_magazine_known_free:
         Local<Blocks<(Fixed<64>, Magazine)>> = Local::new(Blocks::new()), _layout => LAYOUT;
+    local_light_known_allocate local_light_known_free:
+        Local<Blocks<(Fixed<64>, Hardened<Light>)>> = Local::new(Blocks::new()), _layout => LAYOUT;
+    local_full_known_allocate local_full_known_free:
+        Local<Blocks<(Fixed<64>, Hardened<Full>)>> = Local::new(Blocks::new()), _layout => LAYOUT;
+    local_light_classes_any_allocate local_light_classes_any_free:
+        Local<HardenedClasses<Light>> = Local::new(HardenedClasses::new()), layout => layout;
+    local_full_classes_any_allocate local_full_classes_any_free:
+        Local<HardenedClasses<Full>> = Local::new(HardenedClasses::new()), layout => layout;
+    secure_any_allocate secure_any_free:
+        SecureClasses = secure::classes(), layout => layout;
     local_compact_known_allocate local_compact_known_free:
         Local<Blocks<(Fixed<64>, AddressOrdered)>> = Local::new(Blocks::new()), _layout => LAYOUT;
     local_linear_known_allocate local_linear_known_free:

@@ -51,6 +51,33 @@ static void blocks(uint32_t sharing, uint32_t free_list) {
     EXPECT(heard.detail == 2);
 }
 
+/* A hardened pool detects the same, and what is written to its free blocks is not followed. */
+static void hardened(uint32_t sharing, uint32_t free_list) {
+    struct heard heard = {0, 0, 0, NULL};
+    mp_blocks *pool = mp_blocks_create(MP_OPTIONS(mp_blocks_options, .block_size = 64, .sharing = sharing,
+                                                  .free_list = free_list, .name = "test pool", .on_misuse = hear,
+                                                  .misuse_context = &heard));
+    EXPECT(pool);
+    char *block = mp_blocks_alloc(pool), *other = mp_blocks_alloc(pool), foreign[64];
+    mp_blocks_free(pool, block);
+    HEARD(MP_DOUBLE_FREE, mp_blocks_free(pool, block));
+    HEARD(MP_FOREIGN, mp_blocks_free(pool, foreign));
+    HEARD(MP_INTERIOR, mp_blocks_free(pool, other + 8));
+    HEARD(MP_WRONG_LAYOUT, mp_free(&pool->allocator, other, 65, 0));
+    EXPECT(mp_check(&pool->allocator) == MP_OK);
+    *(void **)block = foreign;
+    const int before = heard.count;
+    for (int round = 0; round < 5000; round++) {
+        char *next = mp_blocks_alloc(pool);
+        EXPECT(next && next != other && next != foreign);
+        mp_blocks_free(pool, next);
+    }
+    EXPECT(heard.count - before == (free_list == MP_HARDENED));
+    EXPECT(heard.count == before || heard.kind == MP_WRITTEN_AFTER_FREE);
+    mp_destroy(&pool->allocator);
+    EXPECT(heard.count - before == (free_list == MP_HARDENED));
+}
+
 /* A word that is written to a freed block is not handed out as an address. */
 static void forged(void) {
     static struct { char pad[64], admin[64]; } victim;
@@ -173,6 +200,11 @@ int main(int count, char **arguments) {
     for (uint32_t free_list = MP_LIFO; free_list <= MP_ADDRESS_ORDERED; free_list++) {
         blocks(MP_LOCAL, free_list);
         blocks(MP_LOCKED, free_list);
+    }
+    for (uint32_t free_list = MP_HARDENED_LIGHT; free_list <= MP_HARDENED; free_list++) {
+        hardened(MP_LOCAL, free_list);
+        hardened(MP_LOCKED, free_list);
+        hardened(MP_CACHED, free_list);
     }
     forged();
     guards();

@@ -247,13 +247,13 @@ impl Index for FitList {
         self.list.push(tag);
     }
 
-    fn remove(&mut self, tag: Tag, _size: usize) {
-        self.list.unlink(tag);
+    fn remove(&mut self, tag: Tag, _size: usize) -> bool {
+        self.list.unlink(tag).is_some()
     }
 
     fn take(&mut self, size: usize) -> Option<(Tag, usize)> {
         let found = self.choose(size, self.list.tags())?;
-        self.list.unlink(found.0);
+        self.list.unlink(found.0)?;
         Some(found)
     }
 

@@ -274,3 +274,33 @@ fn damage_is_found_through_an_owner() {
     assert!(owner.allocate(layout(64)).is_err());
     assert!(matches!(kind(), MisuseKind::Damaged { .. }));
 }
+
+/// Without a guard, a free block that was overwritten is neither merged with the freed one in front of it nor divided.
+#[test]
+fn forged_tags_and_links_lead_to_no_other_memory() {
+    fn attack<P: RawPool>(make: impl Fn() -> P) {
+        let mut memory = [0usize; 64];
+        let admin = (&raw mut memory).expose_provenance();
+        for (word, value) in [(0, admin), (1, admin), (-1, 513), (-1, 65), (5, 4096)] {
+            let pool = Local::new(make());
+            let mut blocks: Vec<NonNull<u8>> = (0..8).map(|_| take(&pool, 40)).collect();
+            blocks.sort_unstable();
+            [1, 5, 3].into_iter().for_each(|at| free(&pool, blocks[at], 40));
+            // SAFETY: wrong on purpose; the word is one of a free block, or its header.
+            unsafe { blocks[3].cast::<usize>().offset(word).write(value) };
+            free(&pool, blocks[2], 40);
+            let sizes = [40, 100, 500, 40, 40, 100, 2000];
+            let mut spans: Vec<(usize, usize)> =
+                sizes.iter().map(|&size| (take(&pool, size).addr().get(), size)).collect();
+            spans.extend([0, 4, 6, 7].map(|at| (blocks[at].addr().get(), 40)));
+            spans.sort_unstable();
+            let overlaps = |pair: &[(usize, usize)]| pair[0].0 + pair[0].1 > pair[1].0;
+            assert!(!spans.windows(2).any(overlaps), "word {word} of {value:#x}: {spans:x?}");
+            let is_admin =
+                |&(start, _): &(usize, usize)| (admin..admin + size_of_val(&memory)).contains(&start);
+            assert!(!spans.iter().any(is_admin), "word {word} of {value:#x}");
+        }
+    }
+    attack(Tlsf::without_quick_list);
+    attack(SignPost::first_fit);
+}

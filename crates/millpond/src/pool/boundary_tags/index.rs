@@ -11,10 +11,11 @@ pub(in crate::pool) trait Index {
     /// size will find a block.
     fn insert(&mut self, tag: Tag, size: usize);
 
-    /// Removes this free block.
-    fn remove(&mut self, tag: Tag, size: usize);
+    /// Removes this free block. Returns false, without doing anything, if its links were overwritten.
+    fn remove(&mut self, tag: Tag, size: usize) -> bool;
 
-    /// Takes a free block of at least this size; returns it and its size.
+    /// Takes a free block of at least this size; returns it and its size. The size is that in the header of the block,
+    /// which may have been overwritten.
     fn take(&mut self, size: usize) -> Option<(Tag, usize)>;
 
     /// Returns the free block that [`take`](Self::take) would find for this size, or an overwritten address on the way

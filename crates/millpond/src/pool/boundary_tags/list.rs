@@ -26,10 +26,14 @@ impl List {
         (self.first != 0).then(|| unsafe { Tag::at(self.first) })
     }
 
-    /// Removes the first block, which must be `tag`. Returns whether the list is empty now.
+    /// Removes the first block, which must be `tag`. Returns whether the list is empty now. If the link of the block was
+    /// overwritten, so that it does not lead to a block that links back, the list ends there.
     #[inline(always)]
     pub(in crate::pool) fn pop(&mut self, tag: Tag) -> bool {
-        self.first = tag.next();
+        let next = tag.next();
+        // SAFETY: a link leads to a block on the list. One that was overwritten is only followed to read a word.
+        let is_right = next == 0 || unsafe { Tag::at(next) }.prev() == tag.block();
+        self.first = if is_right { next } else { 0 };
         self.first == 0
     }
 
@@ -45,21 +49,26 @@ impl List {
         second.is_none()
     }
 
-    /// Removes a block that is on this list. Returns whether the list is empty now.
+    /// Removes a block that is on this list. Returns whether the list is empty now; `None` if the block was overwritten,
+    /// so that those to which its links lead do not link back: nothing is changed then.
     #[inline(always)]
-    pub(in crate::pool) fn unlink(&mut self, tag: Tag) -> bool {
+    pub(in crate::pool) fn unlink(&mut self, tag: Tag) -> Option<bool> {
         if self.first == tag.block() {
-            return self.pop(tag);
+            return Some(self.pop(tag));
         }
         let (next, prev) = (tag.next(), tag.prev());
-        // SAFETY: both links of a block on a list lead to blocks on it, and this one is not the first.
+        // SAFETY: both links of a block on a list lead to blocks on it, and this one is not the first. Links that were
+        // overwritten are only followed to read a word.
         unsafe {
+            if Tag::at(prev).next() != tag.block() || next != 0 && Tag::at(next).prev() != tag.block() {
+                return None;
+            }
             Tag::at(prev).set_next(next);
             if next != 0 {
                 Tag::at(next).set_prev(prev);
             }
         }
-        false
+        Some(false)
     }
 
     pub(in crate::pool) fn tags(&self) -> impl Iterator<Item = Tag> {

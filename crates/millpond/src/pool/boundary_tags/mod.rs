@@ -126,7 +126,8 @@ impl<I: Index> BoundaryTags<I> {
             return self.allocate_aligned(need);
         }
         let (tag, found) = self.index.take(need.size)?;
-        Some(self.hand_out(tag, found, need.size, false))
+        // A header that was overwritten would divide more memory than the block has: the block is not used.
+        tag.ends_with(found).then(|| self.hand_out(tag, found, need.size, false))
     }
 
     /// Allocates a block that is aligned beyond the granule: from a free block that is large enough wherever it starts,
@@ -136,6 +137,9 @@ impl<I: Index> BoundaryTags<I> {
     fn allocate_aligned(&mut self, need: SizedRequest) -> Option<NonNull<[u8]>> {
         let wide = Some(need.anywhere()).filter(|&wide| wide <= I::LARGEST)?;
         let (tag, size) = self.index.take(wide).or_else(|| self.index.take(need.size))?;
+        if !tag.ends_with(size) {
+            return None;
+        }
         let Some(gap) = need.gap(tag, size) else {
             self.index.insert(tag, size);
             return None;
@@ -210,20 +214,28 @@ impl<I: Index> BoundaryTags<I> {
             // The header was overwritten: the block is unusable until a reset.
             return;
         };
-        if header_behind.is_free() {
-            self.index.remove(behind, header_behind.size());
+        if header_behind.is_free() && self.take_out(behind, header_behind.size()) {
             size += header_behind.size();
         } else {
             behind.set_prev_free(true);
         }
         if header.is_prev_free() {
             let (front, size_front) = tag.before();
-            self.index.remove(front, size_front);
-            size += size_front;
-            tag = front;
+            if front.size() == size_front && self.index.remove(front, size_front) {
+                size += size_front;
+                tag = front;
+            }
         }
         tag.set_free(size);
         self.index.insert(tag, size);
+    }
+
+    /// Removes a free block from the index. Returns false, without doing anything, if the size in its header differs from
+    /// that at its end, or if its links do not lead to blocks that link back: then it was overwritten, and is unusable
+    /// until a reset.
+    #[inline(always)]
+    fn take_out(&mut self, tag: Tag, size: usize) -> bool {
+        tag.ends_with(size) && self.index.remove(tag, size)
     }
 
     /// Resizes a block in place; returns `None` if that is not possible.
@@ -253,8 +265,8 @@ impl<I: Index> BoundaryTags<I> {
         if need.size == size {
             return Some(Self::live(tag, size));
         }
-        if free_behind != 0 {
-            self.index.remove(behind, free_behind);
+        if free_behind != 0 && !self.take_out(behind, free_behind) {
+            return None;
         }
         let all = size + free_behind;
         let block = self.hand_out(tag, all, need.size, header.is_prev_free());
@@ -298,7 +310,9 @@ impl<I: Index> BoundaryTags<I> {
         };
         let range = TagRange::of::<I>(span);
         if range.check().is_ok() && self.can_empty(range) {
-            range.holes().for_each(|tag| self.index.remove(tag, tag.size()));
+            range.holes().for_each(|tag| {
+                self.index.remove(tag, tag.size());
+            });
         } else {
             // All other free blocks are forgotten until the next reset, so that no list leads into the chunk.
             self.index.clear();

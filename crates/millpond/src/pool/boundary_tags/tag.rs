@@ -111,6 +111,13 @@ impl Tag {
         (Self(self.0.wrapping_sub(size)), size)
     }
 
+    /// Returns whether a free block of this size, as its header says, ends with the same size. If its header was
+    /// overwritten, what lies there may be anything.
+    #[inline(always)]
+    pub(in crate::pool) fn ends_with(self, size: usize) -> bool {
+        self.after(size).before().1 == size
+    }
+
     /// Writes the header of a live block.
     #[inline(always)]
     pub(in crate::pool) fn set_live(self, size: usize, prev_free: bool) {

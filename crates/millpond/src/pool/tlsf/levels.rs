@@ -136,11 +136,13 @@ impl Index for Levels {
     }
 
     #[inline(always)]
-    fn remove(&mut self, tag: Tag, size: usize) {
+    fn remove(&mut self, tag: Tag, size: usize) -> bool {
         let list = list_of(size);
-        if self.lists[list % LISTS].unlink(tag) {
+        let unlinked = self.lists[list % LISTS].unlink(tag);
+        if unlinked == Some(true) {
             self.emptied(list);
         }
+        unlinked.is_some()
     }
 
     #[inline(always)]

@@ -76,9 +76,11 @@ const QUICK_SHARE: usize = 8;
 ///
 /// A write past the end of a block overwrites the word in front of the next one. A block is not freed or resized if
 /// that word holds another size than its layout allows: the block is unusable until a reset. This check costs nothing.
-/// The words of its neighbours and the links between free blocks are checked by functions such as
-/// [`check`](crate::Inspect::check), by a trim, and behind [`Checked`](crate::guard::Checked) before every call. Other
-/// calls follow them without a check, because checking would make every call slower.
+/// A free block next to it is merged only if its size is the same at both ends and its links lead to blocks that link
+/// back, and a free block is divided only if its size is the same at both ends; otherwise that block is unusable until a
+/// reset, and so are those behind it on its list. To compare them, the call reads where an overwritten size or link
+/// leads, which may be an address without memory. All words are checked by functions such as
+/// [`check`](crate::Inspect::check), by a trim, and behind [`Checked`](crate::guard::Checked) before every call.
 ///
 /// # Structure
 ///
