@@ -14,6 +14,7 @@
 
 mod index;
 mod list;
+mod sized_request;
 mod tag;
 
 use core::{alloc::Layout, ptr::NonNull};
@@ -21,6 +22,7 @@ use core::{alloc::Layout, ptr::NonNull};
 pub(super) use self::{
     index::Index,
     list::List,
+    sized_request::SizedRequest,
     tag::{GRANULE, MIN_BLOCK, Tag},
 };
 use super::chunks::{ChunkPolicy, Chunks, Span};
@@ -50,55 +52,6 @@ use crate::{
 pub(super) struct BoundaryTags<I> {
     index: I,
     chunks: Chunks,
-}
-
-/// The size, including the header, of a block that serves a request, and the requested alignment.
-#[derive(Clone, Copy)]
-pub(super) struct SizedRequest {
-    pub(super) size: usize,
-    align: usize,
-}
-
-impl SizedRequest {
-    /// Returns what a layout needs; `None` if its size is zero or exceeds `largest`.
-    #[inline(always)]
-    pub(super) fn of(layout: Layout, largest: usize) -> Option<Self> {
-        if layout.size().wrapping_sub(1) >= largest - GRANULE {
-            return None;
-        }
-        Some(Self { size: Self::size(layout), align: layout.align() })
-    }
-
-    /// Returns the size, including the header, of a block for this layout. Layouts are small enough for the sum not to
-    /// overflow.
-    #[inline(always)]
-    pub(super) fn size(layout: Layout) -> usize {
-        align_up(layout.size() + WORD, GRANULE).max(MIN_BLOCK)
-    }
-
-    /// Returns whether the alignment of every block is sufficient.
-    #[inline(always)]
-    pub(super) fn is_granular(self) -> bool {
-        self.align <= GRANULE
-    }
-
-    /// Returns the size of a free block that holds the request wherever the block starts.
-    fn anywhere(self) -> usize {
-        // In front of the aligned block, there is either no gap or one that is large enough for a block.
-        if self.is_granular() { self.size } else { self.size + self.align + (MIN_BLOCK - GRANULE) }
-    }
-
-    /// Returns how many bytes of a free block are left in front of the aligned one; `None` if that does not fit.
-    fn gap(self, tag: Tag, size: usize) -> Option<usize> {
-        let padding = |address: usize| address.wrapping_neg() & (self.align - 1);
-        let block = tag.block();
-        let gap = match padding(block) {
-            0 => 0,
-            gap if gap >= MIN_BLOCK => gap,
-            _ => MIN_BLOCK + padding(block.wrapping_add(MIN_BLOCK)),
-        };
-        (size >= self.size && gap <= size - self.size).then_some(gap)
-    }
 }
 
 /// Returns whether a live block of this size may have been handed out for such a need: a remainder that is too small
