@@ -141,6 +141,7 @@ for program in $programs; do
     fi
     measure "$program" > "$work/runs"
     row | tee -a "$work/table" >&2
+    jq -r '.no_replay // .replay.bound.doubt // empty | "no prediction: " + .' "$work/report.json" >&2
 done
 cat "$work/table"
 
