@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use object::{Endianness, Object, ObjectSymbol, read::elf::ElfFile64};
 
 /// What follows the name of the file in a line about `malloc`: its namespace, and the function.
 const FUNCTION: &str = "]: normal symbol `malloc'";
@@ -27,7 +28,7 @@ pub(super) enum Preloaded {
 /// Returns the file that serves a program as it is.
 pub(super) fn own(binary: &Path) -> Result<PathBuf> {
     let text = ask(binary, std::env::var_os("LD_PRELOAD").as_deref())?;
-    match &files(&text)[..] {
+    match &served_by(binary, &text)[..] {
         [file] => Ok(file.clone()),
         [] => bail!(
             "the dynamic linker does not say what serves the calls of {} to malloc, so it cannot be told whether another \
@@ -58,7 +59,7 @@ pub(super) fn preloaded(binary: &Path, library: &OsStr) -> Result<Preloaded> {
         let same = fs::canonicalize(library).is_ok_and(|library| library == file);
         same || !name.contains('/') && file.file_name().is_some_and(|found| is_named(found, library))
     };
-    Ok(match &files(&text)[..] {
+    Ok(match &served_by(binary, &text)[..] {
         [file] if is_it(file) => Preloaded::Serves(file.clone()),
         [] => Preloaded::Refused("the dynamic linker does not say what serves the calls to malloc".into()),
         served => {
@@ -93,6 +94,25 @@ fn ask(binary: &Path, preload: Option<&OsStr>) -> Result<String> {
         .output()
         .with_context(|| format!("cannot ask the dynamic linker about {}", binary.display()))?;
     Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Returns the files that serve a program. If the program itself has no `malloc`, what is bound to it is only an address
+/// of the function there, behind which is the one that the program is bound to.
+fn served_by(binary: &Path, text: &str) -> Vec<PathBuf> {
+    let mut files = files(text);
+    let program = fs::canonicalize(binary).unwrap_or_else(|_| binary.to_owned());
+    files.retain(|file| *file != program || defines_malloc(binary));
+    files
+}
+
+/// Returns whether a file has a `malloc` that others are bound to.
+fn defines_malloc(file: &Path) -> bool {
+    let Ok(bytes) = fs::read(file) else { return false };
+    let file = ElfFile64::<Endianness>::parse(&*bytes);
+    file.is_ok_and(|file| {
+        let is_malloc = |name: object::Result<&[u8]>| name == Ok(b"malloc");
+        file.dynamic_symbols().any(|symbol| symbol.is_definition() && is_malloc(symbol.name_bytes()))
+    })
 }
 
 /// Returns the files that `malloc` is bound to, each once.

@@ -66,7 +66,11 @@ impl Lineup {
     pub(crate) fn new(command: &[OsString], more: &[(String, PathBuf)]) -> Result<Self> {
         let (program, arguments) = record::preloadable(command)?;
         let own = bindings::own(&program.binary)?;
-        let (contenders, absent) = contenders::find(&program.binary, more)?;
+        let (contenders, mut absent) = contenders::find(&program.binary, more)?;
+        let (contenders, same): (Vec<_>, Vec<_>) =
+            contenders.into_iter().partition(|contender| contender.library.path != own);
+        let why = "it serves the program as it is".to_owned();
+        absent.extend(same.into_iter().map(|contender| Absent { name: contender.name, why: why.clone() }));
         Ok(Self { program, arguments, own, contenders, absent })
     }
 }

@@ -115,6 +115,31 @@ fn the_table_follows_the_report() {
     }
 }
 
+/// In a program at a fixed address that takes the address of `malloc`, others are bound to that address.
+#[test]
+fn a_program_that_only_takes_the_address_of_malloc_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let cc = |options: &[&str], output: &str, sources: &[&str]| {
+        let mut compile = Command::new("cc");
+        compile.args(["-O1", "-fno-builtin"]).args(options).arg("-o").arg(path(output));
+        assert!(compile.args(sources.iter().map(|name| path(name))).status().unwrap().success());
+    };
+    let library = "#include <stdlib.h>\nvoid *(*taken(void))(size_t) { return malloc; }\n";
+    let program = "#include <stdlib.h>\nvoid *(*taken(void))(size_t);\nint main(void) {\n\
+                   void *(*volatile own)(size_t) = malloc;\nfree(own(10));\nreturn own != taken();\n}\n";
+    fs::write(path("taken.c"), library).unwrap();
+    fs::write(path("main.c"), program).unwrap();
+    cc(&["-shared", "-fPIC"], "libtaken.so", &["taken.c"]);
+    let place = format!("-Wl,-rpath,{}", folder.path().display());
+    cc(&["-no-pie", "-fno-pic", &place], "main", &["main.c", "libtaken.so"]);
+    let output =
+        live(folder.path()).args(["--json", "--rounds", "1", "--"]).arg(path("main")).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let report = json(output);
+    assert!(row(&report, "glibc").is_some(), "{report}");
+}
+
 #[test]
 fn every_run_reads_the_same_input() {
     let folder = tempfile::tempdir().unwrap();
