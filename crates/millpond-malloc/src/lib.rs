@@ -21,8 +21,8 @@
 //! |---|---|---|
 //! | `fast` | frees of addresses in the heap where no blocks are | 40 |
 //! | `checked` (default) | double, invalid, interior and unaligned frees | 52 |
-//! | `light` | also frees outside of the heap, by a wrong function, with a wrong size | 99 |
-//! | `full` | also overflows and writes after free | 500 |
+//! | `light` | also frees outside of the heap, by a wrong function, with a wrong size | 96 |
+//! | `full` | also overflows and writes after free | 475 |
 //!
 //! What is detected ends the program, with one line on standard error that names the address, the size and the kind.
 //! From the mode `checked` on this is exact, also across threads, with three exceptions. A block is known to be free
