@@ -2,7 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 
-use crate::preload::{MODES, compile, library, preloaded, succeed};
+use crate::preload::{MODES, compile, compile_source, library, preloaded, succeed};
 
 #[test]
 fn blocks_of_the_c_library_s_heap_are_handed_on() {
@@ -41,6 +41,19 @@ fn programs_can_be_linked_statically() {
                 .env("MILLPOND_MALLOC", mode)
                 .env("MILLPOND_MALLOC_STATS", "json"),
         );
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains(&format!("{{\"mode\":\"{mode}\"")), "this heap is used: {errors}");
+    }
+}
+
+#[test]
+fn operators_of_cpp_can_be_linked_statically() {
+    let archive = library().with_file_name("libmillpond_malloc.a");
+    let program =
+        compile_source("operators.cc", &["-O1", "-w"], &["-static", &archive.display().to_string()]);
+    for mode in MODES {
+        let mut command = std::process::Command::new(&program);
+        let output = succeed(command.env("MILLPOND_MALLOC", mode).env("MILLPOND_MALLOC_STATS", "json"));
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(errors.contains(&format!("{{\"mode\":\"{mode}\"")), "this heap is used: {errors}");
     }
