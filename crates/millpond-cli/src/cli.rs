@@ -81,7 +81,9 @@ dhat        valgrind's dh_view.html in a browser (tried)\n  \
 massif      ms_print (tried), massif-visualizer\n  \
 heaptrack   heaptrack_print (tried), heaptrack_gui; OUT must end with .gz or .zst, or is not compressed\n  \
 csv         spreadsheets, pandas, sqlite3 (tried), DuckDB\n  \
-jsonl       jq (tried), DuckDB; JSON.md in the sources describes its fields\n\n\
+jsonl       jq (tried), DuckDB; JSON.md in the sources describes its fields\n  \
+parquet     DuckDB, DataFusion, Spark (tried); PARQUET.md in the sources describes the tables, with SQL for them. Needs a \
+millpond that was built with the feature \"parquet\"\n\n\
 If the name of OUT ends with .gz or .zst, the file is compressed; pprof always is, by gzip.\n\n\
 A block that is resized belongs, in the formats folded, speedscope, pprof and csv, to the call stack that allocated it, \
 as in `millpond show`; in dhat, massif and heaptrack, to the one that resized it last, as in these programs. \
@@ -91,7 +93,8 @@ millpond export app.mpt --to pprof -o app.pb.gz && go tool pprof -http : app.pb.
 millpond export app.mpt --to heaptrack -o app.gz && heaptrack_print app.gz\n  \
 millpond export app.mpt --to folded --measure peak | flamegraph.pl --countname bytes > app.svg\n  \
 millpond export app.mpt --to dhat -o app.dhat.json    # open it in /usr/libexec/valgrind/dh_view.html\n  \
-millpond export app.mpt --to jsonl | jq 'select(.type == \"event\" and .size > 4096)'";
+millpond export app.mpt --to jsonl | jq 'select(.type == \"event\" and .size > 4096)'\n  \
+millpond export app.mpt --to parquet -o fleet --host web1 --service-version 1.2";
 
 /// Shown below the help of the report.
 const REPORT: &str = "\
@@ -379,10 +382,10 @@ pub(crate) struct Export {
     /// The format.
     #[arg(long, value_enum)]
     pub(crate) to: Format,
-    /// File to write; - is standard output.
+    /// File to write; - is standard output. Parquet is a folder, to which runs can be added.
     #[arg(short, long, value_name = "OUT", default_value = "-")]
     pub(crate) output: PathBuf,
-    /// Overwrite OUT if it exists.
+    /// Overwrite OUT if it exists; in a folder, the run of this name.
     #[arg(short, long)]
     pub(crate) force: bool,
     /// The numbers in folded stacks. The other formats have several.
@@ -391,7 +394,28 @@ pub(crate) struct Export {
     #[command(flatten)]
     pub(crate) places: Places,
     #[command(flatten)]
+    pub(crate) labels: Labels,
+    #[command(flatten)]
     pub(crate) filter: Filter,
+}
+
+/// What tells the recordings of a fleet apart.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+#[command(next_help_heading = "Labels in Parquet")]
+pub(crate) struct Labels {
+    /// The machine of the recording, which the recording does not name. [default: null]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
+    /// The service that was recorded. [default: the name of the program]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Option<String>,
+    /// Its version, by which runs are compared. [default: null]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) service_version: Option<String>,
+    /// The name of the run in the folder. [default: when recording began, in nanoseconds since 1970, and the number of
+    /// the process that was started]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) run: Option<String>,
 }
 
 /// The process to report on.

@@ -1,8 +1,8 @@
 //! Writes a synthetic trace of any length, analyses it, and compares the results with its own count; fails if that takes
-//! more than 1 GiB of memory: `cargo run --release -p millpond-trace --example synthetic -- FILE EVENTS [LIVE]`.
+//! more than 1 GiB of memory: `cargo run --release -p millpond-trace --example synthetic -- FILE EVENTS [LIVE | keep]`.
 //!
 //! Most blocks die young, and about 50,000 are live. With LIVE, as many blocks are live, and all are freed in random
-//! order. Linux only.
+//! order. With `keep`, the file is not deleted. Linux only.
 
 use std::{
     env,
@@ -21,10 +21,11 @@ const THREADS: u64 = 8;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [path, events, live @ ..] = arguments.as_slice() else {
-        return Err("usage: synthetic FILE EVENTS [LIVE]".into());
+    let [path, events, rest @ ..] = arguments.as_slice() else {
+        return Err("usage: synthetic FILE EVENTS [LIVE | keep]".into());
     };
-    let live: Option<usize> = live.first().map(|live| live.parse()).transpose()?;
+    let is_kept = rest.first().is_some_and(|word| word == "keep");
+    let live: Option<usize> = rest.first().filter(|_| !is_kept).map(|live| live.parse()).transpose()?;
     let start = cpu_time()?;
     let summary = write(path, events.parse()?, live)?;
     let written = cpu_time()?;
@@ -42,7 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         speed(analysed - written),
         memory >> 20
     );
-    fs::remove_file(path)?;
+    if !is_kept {
+        fs::remove_file(path)?;
+    }
     check(&summary, &found)?;
     if memory > MEMORY { Err("this took more than 1 GiB of memory".into()) } else { Ok(()) }
 }

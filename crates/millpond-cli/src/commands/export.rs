@@ -5,12 +5,12 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, ensure};
 
 use crate::{
     cli,
     compressed::{Compressed, Compression},
-    export::export,
+    export::{Format, export, parquet},
     output::{Output, is_standard_output},
     query, terminal, trace,
 };
@@ -18,7 +18,16 @@ use crate::{
 /// Runs the command.
 pub(crate) fn run(arguments: cli::Export) -> Result<ExitCode> {
     arguments.places.check()?;
-    let cli::Export { trace: path, selected, to, output: name, force, measure, places, filter } = arguments;
+    ensure!(
+        arguments.to == Format::Parquet || arguments.labels == cli::Labels::default(),
+        "--host, --service, --service-version and --run are for --to parquet"
+    );
+    if arguments.to == Format::Parquet && !is_standard_output(&arguments.output) {
+        say(&parquet(&arguments)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let cli::Export { trace: path, selected, to, output: name, force, measure, places, filter, .. } =
+        arguments;
     let mut reader = trace::open(&path, selected.process.as_deref())?;
     query::narrow_to_some(&mut reader, &filter, &places).with_context(|| path.display().to_string())?;
     let compression = Compression::of(&name, to.is_compressed());
@@ -37,14 +46,17 @@ pub(crate) fn run(arguments: cli::Export) -> Result<ExitCode> {
         Ok(notes)
     });
     match finished {
-        Ok(notes) => {
-            notes.iter().for_each(|note| terminal::eprint(&format!("some names are missing: {note}")))
-        }
+        Ok(notes) => say(&notes),
         // The reader of a pipe wants no more.
         Err(error) if is_standard_output(&name) && is_broken_pipe(&error) => {}
         Err(error) => return Err(error.context(path.display().to_string())),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says why names are missing.
+fn say(notes: &[String]) {
+    notes.iter().for_each(|note| terminal::eprint(&format!("some names are missing: {note}")));
 }
 
 fn what(name: &std::path::Path) -> String {

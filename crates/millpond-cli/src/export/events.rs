@@ -16,6 +16,9 @@ pub(super) struct Block {
     pub(super) size: u64,
     /// The call stack that gave it its size.
     pub(super) stack: u32,
+    /// The call stack and the thread that allocated it.
+    pub(super) origin: u32,
+    pub(super) thread: u32,
 }
 
 /// An event.
@@ -26,6 +29,8 @@ pub(super) struct Event {
     pub(super) shape: Shape,
     /// The block before a resize or free, and after an allocation.
     pub(super) block: Block,
+    /// Whether the event before it of the same thread allocated the block.
+    is_next: bool,
     /// Where the trace comes from.
     origin: Origin,
 }
@@ -72,17 +77,37 @@ impl Event {
         let is_known = ![Lack::Times, Lack::Lifetimes].iter().any(|&lack| self.origin.has_no(lack));
         (is_known && self.shape.verb == Verb::Free).then(|| self.time - self.block.born)
     }
+
+    /// Returns the thread that allocated the block.
+    pub(super) fn block_thread(&self) -> Option<u32> {
+        self.thread().map(|_| self.block.thread)
+    }
+
+    /// Returns whether a block that is freed is temporary: the event before it of the same thread allocated it.
+    pub(super) fn is_temporary(&self) -> Option<bool> {
+        self.thread().filter(|_| self.shape.verb == Verb::Free).map(|_| self.is_next)
+    }
 }
 
 /// Passes all events to `visit`, in the second of two passes over a trace.
 pub(super) fn each(reader: &mut Reader, visit: impl FnMut(&Event) -> Result<()>) -> Result<()> {
-    reader.rewind()?;
     let (progress, all) = (Progress::new("writing events"), reader.summary().events);
+    each_with(reader, |done| progress.at(done, all), visit)
+}
+
+/// Does the same, and calls `progress` after each block of events with the number of events so far.
+pub(super) fn each_with(
+    reader: &mut Reader,
+    progress: impl Fn(u64),
+    visit: impl FnMut(&Event) -> Result<()>,
+) -> Result<()> {
+    reader.rewind()?;
     let mut events = Events {
         visit,
         origin: reader.summary().resources.origin(),
         shapes: Vec::new(),
         blocks: Vec::new(),
+        latest: Vec::new(),
         born: 0,
         done: 0,
         error: None,
@@ -91,7 +116,7 @@ pub(super) fn each(reader: &mut Reader, visit: impl FnMut(&Event) -> Result<()>)
         if let Some(error) = events.error {
             return Err(error);
         }
-        progress.at(events.done, all);
+        progress(events.done);
     }
     Ok(())
 }
@@ -102,6 +127,8 @@ struct Events<F> {
     shapes: Vec<Shape>,
     /// The block in each slot.
     blocks: Vec<Block>,
+    /// The number of the block that each thread allocated with its last event; 0 if that did something else.
+    latest: Vec<u64>,
     /// Number of blocks and of events so far.
     born: u64,
     done: u64,
@@ -115,6 +142,12 @@ impl<F: FnMut(&Event) -> Result<()>> Visitor for Events<F> {
         self.shapes.extend_from_slice(shapes);
     }
 
+    fn left_out(&mut self, thread: u32) {
+        if let Some(latest) = self.latest.get_mut(thread as usize) {
+            *latest = 0;
+        }
+    }
+
     fn event(&mut self, time: u64, thread: u32, shape: usize, slot: u32) {
         if self.error.is_some() {
             return;
@@ -123,7 +156,8 @@ impl<F: FnMut(&Event) -> Result<()>> Visitor for Events<F> {
         if let Verb::Allocate { .. } = shape.verb {
             self.born += 1;
             let (size, stack) = (shape.size, shape.stack);
-            let block = Block { number: self.born, born: time, sized: time, size, stack };
+            let block =
+                Block { number: self.born, born: time, sized: time, size, stack, origin: stack, thread };
             match self.blocks.get_mut(slot) {
                 Some(place) => *place = block,
                 None => self.blocks.push(block),
@@ -134,8 +168,13 @@ impl<F: FnMut(&Event) -> Result<()>> Visitor for Events<F> {
         if shape.verb == Verb::Resize {
             (place.sized, place.size, place.stack) = (time, shape.size, shape.stack);
         }
+        if self.latest.len() <= thread as usize {
+            self.latest.resize(thread as usize + 1, 0);
+        }
+        let allocated = if let Verb::Allocate { .. } = shape.verb { block.number } else { 0 };
+        let is_next = std::mem::replace(&mut self.latest[thread as usize], allocated) == block.number;
         self.done += 1;
         let origin = self.origin;
-        self.error = (self.visit)(&Event { time, thread, shape, block, origin }).err();
+        self.error = (self.visit)(&Event { time, thread, shape, block, is_next, origin }).err();
     }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Format {
     /// All tables and events: a JSON object in each line.
     #[value(name = "jsonl")]
     JsonLines,
+    /// All tables and events of all processes, in a folder of tables for DuckDB, DataFusion, Spark and other SQL engines.
+    Parquet,
 }
 
 impl Format {
@@ -33,7 +35,7 @@ impl Format {
     pub(super) fn needs(self) -> &'static [Lack] {
         match self {
             Self::Folded | Self::Speedscope | Self::Pprof | Self::Csv => &[],
-            Self::Heaptrack | Self::CsvEvents | Self::JsonLines => &[Lack::Order],
+            Self::Heaptrack | Self::CsvEvents | Self::JsonLines | Self::Parquet => &[Lack::Order],
             Self::Dhat | Self::Massif => &[Lack::Order, Lack::Times],
         }
     }

@@ -4,10 +4,13 @@
 use std::io::Write;
 
 use anyhow::Result;
-use millpond_trace::{Family, FrameKind, Reader, Verb};
+use millpond_trace::{Family, Reader, Verb};
 use serde::Serialize;
 
-use super::{events, recording::Recording};
+use super::{
+    events,
+    recording::{Recording, build_id, kind},
+};
 use crate::report;
 
 /// The first line.
@@ -80,6 +83,9 @@ enum Line<'a> {
         zeroed: bool,
         lifetime_ns: Option<u64>,
         stack: u32,
+        block_stack: u32,
+        block_thread: Option<u32>,
+        temporary: Option<bool>,
     },
 }
 
@@ -105,6 +111,9 @@ pub(super) fn write(reader: &mut Reader, recording: &Recording, out: &mut dyn Wr
             zeroed: matches!(shape.verb, Verb::Allocate { zeroed: true, .. }),
             lifetime_ns: event.lifetime_ns(),
             stack: shape.stack,
+            block_stack: event.block.origin,
+            block_thread: event.block_thread(),
+            temporary: event.is_temporary(),
         };
         put(out, &line)
     })
@@ -115,7 +124,7 @@ fn tables(reader: &Reader, recording: &Recording, out: &mut dyn Write) -> Result
     let tables = reader.tables();
     let known = |text| Some(text).filter(|text: &&str| !text.is_empty());
     for (number, module) in tables.modules.iter().enumerate() {
-        let build_id: String = module.build_id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let build_id = build_id(module);
         let line = Line::Module {
             module: number,
             path: &module.path,
@@ -134,12 +143,7 @@ fn tables(reader: &Reader, recording: &Recording, out: &mut dyn Write) -> Result
         put(out, &Line::Function { number, function: &function.name, file, line })?;
     }
     for (frame, at) in tables.stacks.frames().iter().enumerate() {
-        let kind = match at.kind {
-            FrameKind::Return => "return",
-            FrameKind::Exact => "exact",
-            FrameKind::Guessed => "guessed",
-            FrameKind::Cut => "cut",
-        };
+        let kind = kind(at.kind);
         let functions = recording.names.of(frame as u32);
         put(out, &Line::Frame { frame, kind, address: at.address, module: at.module, functions })?;
     }

@@ -1,7 +1,7 @@
 //! Traces in the formats of other programs.
 //!
 //! Most formats have one entry for each call stack ([`Recording`], which one pass over the trace computes); the others
-//! have one for each event ([`events`]), in a second pass. Neither keeps events in memory.
+//! have one for each event ([`events`]), in a second pass. Neither keeps events in memory. Parquet alone is a folder of files.
 
 mod csv;
 mod dhat;
@@ -11,6 +11,8 @@ mod format;
 mod heaptrack;
 mod json_lines;
 mod massif;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod pprof;
 mod protobuf;
 mod recording;
@@ -18,10 +20,12 @@ mod speedscope;
 
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use millpond_trace::Reader;
 
 pub(crate) use self::format::{Format, Measure};
+#[cfg(feature = "parquet")]
+pub(crate) use self::parquet::export as parquet;
 use self::recording::Recording;
 use crate::{cli, lacking};
 
@@ -48,6 +52,16 @@ pub(crate) fn export(
         Format::Csv => csv::stacks(reader, &recording, out)?,
         Format::CsvEvents => csv::events(reader, out)?,
         Format::JsonLines => json_lines::write(reader, &recording, out)?,
+        Format::Parquet => bail!("Parquet is a folder of files, not one: name it with -o DIR"),
     }
     Ok(recording.names.notes)
+}
+
+/// Says that Parquet was left out when this program was built.
+#[cfg(not(feature = "parquet"))]
+pub(crate) fn parquet(_: &cli::Export) -> Result<Vec<String>> {
+    bail!(
+        "Parquet is not built in: run `cargo install --path crates/millpond-cli --features parquet` in the sources of \
+         millpond"
+    )
 }

@@ -8,7 +8,7 @@ use millpond_trace::{Lack, Reader, analysis::Site};
 
 use super::{
     protobuf::{Message, write_bytes},
-    recording::{Recording, UNKNOWN},
+    recording::{Recording, UNKNOWN, build_id},
 };
 use crate::trace;
 
@@ -123,15 +123,14 @@ impl Profile<'_> {
     /// Writes the modules, numbered from 1.
     fn mappings(&mut self, reader: &Reader) -> Result<()> {
         for (number, module) in (1..).zip(&reader.tables().modules) {
-            let build_id: String = module.build_id.iter().map(|byte| format!("{byte:02x}")).collect();
-            let (path, build_id) = (self.text(&module.path)?, self.text(&build_id)?);
+            let (path, build) = (self.text(&module.path)?, self.text(&build_id(module))?);
             let mapping = Message::default()
                 .number(1, number)
                 .number(2, module.start)
                 .number(3, module.end)
                 .number(4, module.offset)
                 .number(5, path)
-                .number(6, build_id);
+                .number(6, build);
             // Names, files, lines and inlined functions are there as far as they are known: pprof need not search.
             (7..=10).fold(mapping, |mapping, field| mapping.number(field, 1)).write(MAPPING, self.out)?;
         }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::{Result, ensure};
 use foldhash::fast::FixedState;
 use millpond_trace::{
-    Frame, Origin, Reader, Stacks,
+    Frame, FrameKind, Module, Origin, Reader, Stacks,
     analysis::{Analysis, Site, Totals},
 };
 
@@ -29,9 +29,17 @@ impl Recording {
     /// Reads a trace, and the files that have the names of its functions. Afterwards, the tables of the trace are known.
     pub(super) fn read(reader: &mut Reader, places: &cli::Places) -> Result<Self> {
         let (progress, all) = (Progress::new("reading the trace"), reader.summary().events);
-        let analysis = Analysis::read_with(reader, |done| progress.at(done, all))?;
+        Self::read_with(reader, places, |done| progress.at(done, all))
+    }
+
+    /// Does the same, and calls `progress` after each block of events with the number of events read so far.
+    pub(super) fn read_with(
+        reader: &mut Reader,
+        places: &cli::Places,
+        progress: impl FnMut(u64),
+    ) -> Result<Self> {
+        let analysis = Analysis::read_with(reader, progress)?;
         ensure!(analysis.found_peak, "the trace's summary does not fit its events: record again");
-        drop(progress);
         let names = Names::new(reader.tables(), places);
         Ok(Self { analysis, names, origin: reader.summary().resources.origin() })
     }
@@ -49,6 +57,21 @@ impl Recording {
     /// Returns the functions in a stack, innermost first; none if it is unknown.
     pub(super) fn functions(&self, stacks: &Stacks, stack: u32) -> Vec<&Function> {
         self.names.in_stack(stacks, stack).map(|function| self.names.function(function)).collect()
+    }
+}
+
+/// Returns the build id of a module in hexadecimal; empty if it is unknown.
+pub(super) fn build_id(module: &Module) -> String {
+    module.build_id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns the word for what the address of a frame is.
+pub(super) fn kind(kind: FrameKind) -> &'static str {
+    match kind {
+        FrameKind::Return => "return",
+        FrameKind::Exact => "exact",
+        FrameKind::Guessed => "guessed",
+        FrameKind::Cut => "cut",
     }
 }
 

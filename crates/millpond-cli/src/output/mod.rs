@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use self::new_file::NewFile;
+pub(crate) use self::new_file::NewFile;
 
 /// The name of standard output.
 const STANDARD_OUTPUT: &str = "-";

@@ -9,7 +9,7 @@ use std::{
 use tempfile::NamedTempFile;
 
 /// A file that is being written. It is deleted when dropped, unless it was persisted.
-pub(super) enum NewFile {
+pub(crate) enum NewFile {
     /// The file has no name, so nothing is left of it if this program is killed.
     #[cfg(target_os = "linux")]
     Unnamed(self::unnamed::Unnamed),
@@ -19,7 +19,7 @@ pub(super) enum NewFile {
 
 impl NewFile {
     /// Creates a file in a directory. Only the owner can read it.
-    pub(super) fn create(directory: &Path) -> io::Result<Self> {
+    pub(crate) fn create(directory: &Path) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         if let Some(file) = unnamed::Unnamed::create(directory) {
             return Ok(Self::Unnamed(file));
@@ -28,7 +28,7 @@ impl NewFile {
     }
 
     /// Gives the file its name. A file of that name is replaced if `force` is set, and otherwise an error.
-    pub(super) fn persist(self, path: &Path, force: bool) -> io::Result<()> {
+    pub(crate) fn persist(self, path: &Path, force: bool) -> io::Result<()> {
         match self {
             #[cfg(target_os = "linux")]
             Self::Unnamed(file) => file.persist(path, force),
@@ -78,7 +78,7 @@ mod unnamed {
     const OPEN_FILES: &str = "/proc/self/fd";
 
     /// A file without a name.
-    pub(in super::super) struct Unnamed {
+    pub(crate) struct Unnamed {
         file: File,
         directory: PathBuf,
     }

@@ -16,7 +16,7 @@ use millpond_trace::{Reader, Start, Summary, Thread, analysis::Analysis};
 use self::tally::Tally;
 pub(crate) use self::{
     heap::Heap,
-    sites::{Site, sites, skipped},
+    sites::{Site, Sites, sites, skipped},
     tally::{Phase, SizeUse, ThreadUse},
     timed::{Bin, Resized, SIZE_CLASSES, Timed, timed},
     usage::{Lifetime, Usage},
@@ -98,7 +98,7 @@ pub(crate) fn details(
     let Tally { mut sizes, threads, phases, heap } = tally;
     let tables = reader.tables();
     let names = Names::new(tables, places);
-    let sites::Sites { list: sites, of_stack: site_of } = sites(&analysis.sites, &tables.stacks, &names);
+    let Sites { list: sites, of_stack: site_of } = sites(&analysis.sites, &tables.stacks, &names);
     let about = |number: u32| {
         let known = tables.threads.iter().rfind(|thread| thread.number == number);
         known.cloned().unwrap_or(Thread { number, ..Thread::default() })

@@ -282,7 +282,7 @@ pub(crate) fn trace<'a>(
 }
 
 /// Returns the word for how a recording ended.
-pub(super) fn ending(ending: Ending) -> &'static str {
+pub(crate) fn ending(ending: Ending) -> &'static str {
     match ending {
         Ending::Exited => "exited",
         Ending::Cut => "cut",

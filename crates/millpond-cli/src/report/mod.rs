@@ -25,6 +25,8 @@ mod page;
 mod table;
 mod text;
 
+#[cfg(feature = "parquet")]
+pub(crate) use self::json::ending;
 pub(crate) use self::{
     advice_json::advice as advice_json,
     advice_text::advice as advice_text,

@@ -57,7 +57,7 @@ fn write_process(archive: &mut ArchiveWriter<File>, name: &str, process: u32, bl
 }
 
 /// Writes a file with a `make` that has started three times `cc1` and one `as`; the largest is number 20.
-fn write(folder: &Path) -> PathBuf {
+pub(crate) fn write(folder: &Path) -> PathBuf {
     let path = folder.join("make.mpt");
     let mut archive = ArchiveWriter::new(File::create(&path).unwrap());
     write_process(&mut archive, "make", 7, 10);

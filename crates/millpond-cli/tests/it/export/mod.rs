@@ -1,5 +1,7 @@
 //! `millpond export`: what is in the files, and what other programs read in them.
 
+#[cfg(feature = "parquet")]
+mod parquet;
 mod readers;
 
 use std::{collections::BTreeMap, fs, io::Read as _, path::Path, process::Output};
@@ -154,4 +156,13 @@ fn files_are_not_overwritten_and_empty_traces_are_exported() {
     let unknown = export(&trace, &["--to", "xml"]);
     let text = String::from_utf8_lossy(&unknown.stderr);
     assert!(unknown.status.code() == Some(125) && text.contains("possible values: folded"), "{text}");
+}
+
+#[test]
+#[cfg(not(feature = "parquet"))]
+fn parquet_is_refused_where_it_is_not_built_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = every_table(folder.path());
+    let text = refusal(export(&trace, &["--to", "parquet", "-o", folder.path().to_str().unwrap()]));
+    assert!(text.contains("--features parquet"), "{text}");
 }
