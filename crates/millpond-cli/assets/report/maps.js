@@ -4,8 +4,8 @@ const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_
 /** Colours by how much of the held pages is in live blocks: none, and up to these shares. */
 const SHARES = [0, 1 / 3, 2 / 3, 0.9, 1];
 const SHARE_NAMES = ["no live block", "up to a third", "up to two thirds", "up to nine tenths", "more"];
-/** Pixels of a map: those of the largest heap, and of the smallest. */
-const [TALLEST, SHORTEST_MAP] = [220, 28];
+/** Pixels of a map: those of the largest heap, and the fewest of any. */
+const [TALLEST, FLATTEST] = [260, 64];
 
 /** Draws a map; columns outside of the selection are pale. */
 function drawMap(canvas, heap, moment, isShown) {
@@ -52,13 +52,16 @@ function pinTable(heap, at, when) {
   return scrolling("Sites that keep pages", table(caption, [{ title: "site", left: true }, { title: "free bytes" }, { title: "share" }], rows));
 }
 
+/** The moment with the most bytes, the last of several. */
+const fullest = (bytes) => bytes.lastIndexOf(Math.max(0, ...bytes));
+
 function mapsView() {
   const { heaps, moments_ns, not_replayed } = data.fragmentation;
   const explanation = [
-    "Where live blocks lie: time goes to the right, addresses go up; addresses without memory are cut out. All maps have the same scale, so a taller one took more memory. Pages that are nearly empty, but not quite, cannot be returned to the system: some call site keeps a block there.",
+    "Where live blocks lie: time goes to the right, addresses go up; addresses without memory are cut out. A taller map took more memory; only the smallest are drawn larger than that. Pages that are nearly empty, but not quite, cannot be returned to the system: some call site keeps a block there.",
   ];
   if (heaps.some((heap) => heap.allocator)) explanation.push("The program's allocations were replayed with each allocator, in the same order. Pages of blocks that are too large to have been written completely are left out.");
-  let [chosen, moment] = [0, Math.max(0, moments_ns.length - 1)];
+  let [chosen, moment] = [0, heaps[0]?.worst ?? fullest(heaps[0]?.requested ?? [])];
   const pick = choice("Heap", heaps.map((heap, at) => [at, heap.title]), (value) => { chosen = Number(value); update(); });
   const slider = make("input", { type: "range", min: 0, max: Math.max(1, moments_ns.length - 1), value: moment, oninput: () => { moment = Number(slider.value); update(); } });
   const jump = make("button", { type: "button", onclick: () => { moment = heaps[chosen].worst; update(); } }, "Most fragmented moment");
@@ -70,7 +73,7 @@ function mapsView() {
   }
   const tallest = Math.max(...heaps.map((heap) => heap.row_bytes * heap.columns[0].length));
   const canvases = heaps.map((heap, at) => {
-    const height = Math.max(SHORTEST_MAP, (TALLEST * heap.row_bytes * heap.columns[0].length) / tallest);
+    const height = Math.max(FLATTEST, (TALLEST * heap.row_bytes * heap.columns[0].length) / tallest);
     return make("canvas", { class: "map", role: "img", "aria-label": `Map of the heap of ${heap.title}. ${heap.text}`, style: { height: `${height}px` }, onclick: (event) => {
       const { left, width } = event.target.getBoundingClientRect();
       moment = Math.min(moments_ns.length - 1, Math.max(0, Math.floor(((event.clientX - left) / width) * moments_ns.length)));

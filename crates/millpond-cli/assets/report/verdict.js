@@ -18,7 +18,8 @@ function verdictView() {
     verdict.locality, verdict.mimalloc, verdict.without_huge && `Left out: the advised pools on huge pages, since ${verdict.without_huge}.`,
     verdict.is_debug && "This was a debug build of millpond, whose pools are slower than those of a release build.",
   ];
-  const caption = `Medians of ${counted(verdict.rounds, "round")}, with the range of the rounds. “same”: the rounds agree that the difference is below 2 %; “?”: they do not agree.`;
+  const about = `Medians of ${counted(verdict.rounds, "round")}, with the range of the rounds. “same”: the rounds agree that the difference is below 2 %; “?”: they do not agree.`;
   body.append(make("p", {}, make("strong", {}, verdict.text)), ...notes.filter((note) => note).map((note) => make("p", {}, note)),
-    scrolling("Replay with each allocator", table(caption, columns.map((title, at) => ({ title, left: at === 0 })), rows)));
+    make("p", { class: "soft" }, about),
+    scrolling("Replay with each allocator", table("Replay with each allocator", columns.map((title, at) => ({ title, left: at === 0 })), rows)));
 }

@@ -50,11 +50,17 @@ pub(crate) struct Sites {
 pub(crate) fn sites(used: &[Stack], stacks: &Stacks, names: &Names) -> Sites {
     let mut search = Search::new(used, stacks, names);
     search.find_wrappers();
-    let mut groups: HashMap<Option<u32>, Group, FixedState> = HashMap::default();
+    // Groups are large, and a table of them would be half empty.
+    let mut places: HashMap<Option<u32>, usize, FixedState> = HashMap::default();
+    let mut groups: Vec<Group> = Vec::new();
     for used in search.used() {
         let stack = used.stack;
         let telling = search.telling(stack);
-        let group = groups.entry(telling.map(|(_, function)| function)).or_default();
+        let place = *places.entry(telling.map(|(_, function)| function)).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Group::default());
+        }
+        let group = &mut groups[place];
         group.usage.add(used);
         group.stacks.push(stack);
         if group.stacks.len() == 1 || used.bytes > group.most {
@@ -62,7 +68,6 @@ pub(crate) fn sites(used: &[Stack], stacks: &Stacks, names: &Names) -> Sites {
                 (used.bytes, stack, telling.map_or(0, |(skipped, _)| skipped));
         }
     }
-    let mut groups: Vec<_> = groups.into_values().collect();
     groups.sort_by_key(|group| (std::cmp::Reverse(group.usage.bytes), group.stack));
     let numbered = (0..).zip(&groups);
     let of_stack =

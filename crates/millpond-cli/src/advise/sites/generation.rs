@@ -20,26 +20,35 @@ struct Generation {
     all: u64,
 }
 
-/// The current generations of a site, by thread.
+/// The current generations of a site, each with its thread. Most sites have few, and those used often are in front.
 #[derive(Clone, Default)]
-pub(super) struct Generations(Vec<Generation>);
+pub(super) struct Generations(Vec<(u32, Generation)>);
 
 impl Generations {
     pub(super) fn allocate(&mut self, thread: u32, size: u64) {
-        let at = (thread % THREADS) as usize;
-        if at >= self.0.len() {
-            self.0.resize(at + 1, Generation::default());
-        }
-        let generation = &mut self.0[at];
+        let at = self.find(thread).unwrap_or_else(|| {
+            self.0.push((thread % THREADS, Generation::default()));
+            self.0.len() - 1
+        });
+        let generation = &mut self.0[at].1;
         generation.allocated += 1;
         generation.all += 1;
         generation.early = generation.freed;
         generation.bytes = generation.bytes.saturating_add(size);
     }
 
+    /// Returns the place of a thread's generation, after moving it one place to the front.
+    fn find(&mut self, thread: u32) -> Option<usize> {
+        let at = self.0.iter().position(|(known, _)| *known == thread % THREADS)?;
+        let front = at.saturating_sub(1);
+        self.0.swap(at, front);
+        Some(front)
+    }
+
     /// Notes that a block of `thread` was freed, and the whole generation if that was the last one.
     pub(super) fn free(&mut self, thread: u32, site: &mut Measures) {
-        let Some(generation) = self.0.get_mut((thread % THREADS) as usize) else { return };
+        let Some(at) = self.find(thread) else { return };
+        let generation = &mut self.0[at].1;
         generation.freed += 1;
         if generation.freed < generation.allocated {
             return;
@@ -54,12 +63,12 @@ impl Generations {
 
     /// Notes the blocks that are live at the end of the recording, and how many each thread allocated.
     pub(super) fn finish(self, site: &mut Measures) {
-        for generation in &self.0 {
+        for (_, generation) in &self.0 {
             if generation.is_together() {
                 site.kept += generation.allocated - generation.freed;
             }
         }
-        site.by_thread = self.0.iter().map(|generation| generation.all).filter(|&all| all > 0).collect();
+        site.by_thread = self.0.iter().map(|(_, generation)| generation.all).filter(|&all| all > 0).collect();
         site.by_thread.sort_unstable_by(|a, b| b.cmp(a));
     }
 }

@@ -80,26 +80,28 @@ pub(crate) fn advise(
     let analysis = Analysis::read_with(reader, |done| progress.at(done, 2 * all))?;
     let names = Names::new(reader.tables(), places);
     let found = profile::sites(&analysis.sites, &reader.tables().stacks, &names);
+    drop(analysis);
     let measured =
         survey::measure(reader, &found.of_stack, found.list.len(), |done| progress.at(all + done, 2 * all))?;
     drop(progress);
     let own_calls = measured.sites.iter().map(Measures::calls).sum();
     let calls = selection.as_ref().map_or(own_calls, |selection| selection.of_allocations);
     let wall = reader.summary().wall_ns;
+    // With room for all at once: what is known about a site takes more than 1 KiB.
+    let mut sites = Vec::with_capacity(found.list.len());
     let advised = (0..).zip(found.list).zip(measured.sites).filter(|(_, measures)| measures.blocks > 0);
-    let mut sites: Vec<_> = advised
-        .map(|((number, site), measures)| {
-            let advice = SiteAdvice {
-                kind: Kind::of(&measures, calls),
-                lifetime: site.usage.lifetime(wall),
-                frames: site.frames,
-                through: site.through,
-                usage: site.usage,
-                measures,
-            };
-            (number, advice)
-        })
-        .collect();
+    let advised = advised.map(|((number, site), measures)| {
+        let advice = SiteAdvice {
+            kind: Kind::of(&measures, calls),
+            lifetime: site.usage.lifetime(wall),
+            frames: site.frames,
+            through: site.through,
+            usage: site.usage,
+            measures,
+        };
+        (number, advice)
+    });
+    sites.extend(advised);
     sites.sort_by_key(|(number, site)| (std::cmp::Reverse(site.measures.calls()), *number));
     let places: HashMap<u32, u32> = (0..).zip(&sites).map(|(place, &(number, _))| (number, place)).collect();
     let placed = |(stack, number)| Some((stack, *places.get(&number)?));

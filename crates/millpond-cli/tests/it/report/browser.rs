@@ -194,7 +194,7 @@ fn views_work_in_a_browser() {
         assert!(browser.text("#lifetimes h3").contains("blocks of"));
         assert!(browser.text("#verdict table").contains("mimalloc"));
         // A moment of the maps.
-        assert!(browser.text("#fragmentation").contains("Heaps at the end"));
+        assert!(browser.text("#fragmentation").contains("free on pages at most two thirds full"));
         browser.value("document.querySelector('#fragmentation canvas').click()");
         assert!(browser.text("#fragmentation caption").starts_with("Heaps after "));
         // A phase: every view shows less, and says so.
