@@ -49,9 +49,11 @@ type Class<M> = Blocks<(DynSize, Hardened<M>)>;
 /// # Invariants
 ///
 /// * Class `n` has blocks of the layout that the class map returns for it; classes beyond the last have no chunk.
+/// * Bit `n` of `suspects` is set if class `n` may have a report that waits.
 pub struct HardenedClasses<M: Hardening = Full> {
     class_map: SizeClassMap,
     classes: [Class<M>; MOST + 1],
+    suspects: u128,
 }
 
 impl<M: Hardening> HardenedClasses<M> {
@@ -73,7 +75,7 @@ impl<M: Hardening> HardenedClasses<M> {
 
     fn of(class_map: SizeClassMap) -> Self {
         let classes = array::from_fn(|class| Class::with_layout(class_map.layout_of(class)));
-        Self { class_map, classes }
+        Self { class_map, classes, suspects: 0 }
     }
 
     /// Sets the reporter, which has the name of the pool and receives misuse reports.
@@ -112,7 +114,15 @@ impl<M: Hardening> HardenedClasses<M> {
 
     #[inline]
     fn class_mut(&mut self, layout: Layout) -> Option<&mut Class<M>> {
-        Some(&mut self.classes[self.class_map.lookup(layout)?])
+        let class = self.class_map.lookup(layout)?;
+        self.suspects |= 1 << class;
+        self.classes.get_mut(class)
+    }
+
+    /// Returns all classes, each of which may have a report afterwards.
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Class<M>> {
+        self.suspects = u128::MAX;
+        self.classes.iter_mut()
     }
 
     /// Returns the layout of the live block that begins at an address, if it is of another class than `class`.
@@ -145,6 +155,7 @@ unsafe impl<M: Hardening> RawPool for HardenedClasses<M> {
 
     unsafe fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         let Some(class) = self.class_map.lookup(layout) else { return };
+        self.suspects |= 1 << class;
         if !self.classes[class].may_deallocate(block, layout)
             && let Some(expected) = self.other_layout(block, class)
         {
@@ -173,15 +184,15 @@ unsafe impl<M: Hardening> RawPool for HardenedClasses<M> {
     }
 
     fn collect_empty(&mut self) {
-        self.classes.iter_mut().for_each(RawPool::collect_empty);
+        self.all_mut().for_each(RawPool::collect_empty);
     }
 
     fn release_chunk(&mut self, which: Release) -> Option<Chunk> {
-        self.classes.iter_mut().find_map(|class| class.release_chunk(which))
+        self.all_mut().find_map(|class| class.release_chunk(which))
     }
 
     fn reset(&mut self) {
-        self.classes.iter_mut().for_each(RawPool::reset);
+        self.all_mut().for_each(RawPool::reset);
     }
 
     unsafe fn resize_in_place(
@@ -212,7 +223,15 @@ impl<M: Hardening> PoolHooks for HardenedClasses<M> {
     }
 
     fn pending_report(&mut self) -> Option<PendingReport> {
-        self.classes.iter_mut().find_map(PoolHooks::pending_report)
+        while self.suspects != 0 {
+            let class = self.suspects.trailing_zeros() as usize;
+            let report = self.classes.get_mut(class).and_then(PoolHooks::pending_report);
+            if report.is_some() {
+                return report;
+            }
+            self.suspects &= self.suspects - 1;
+        }
+        None
     }
 }
 
