@@ -8,6 +8,7 @@ mod check;
 mod diff;
 mod extras;
 mod filter;
+mod top;
 mod r#try;
 
 pub(crate) use self::{
@@ -15,6 +16,7 @@ pub(crate) use self::{
     diff::Diff,
     extras::{Bench, Completions, ManPages},
     filter::Filter,
+    top::Top,
     r#try::Try,
 };
 use crate::{
@@ -146,6 +148,9 @@ pub(crate) enum Command {
     /// Show what a program's memory was used for: by process, thread, size, call site and phase.
     #[command(after_help = SYMBOLS)]
     Show(Show),
+    /// Watch a program that is being recorded, or replay its trace: call sites by live bytes, growth, rate and age.
+    #[command(after_help = top::EXAMPLES)]
+    Top(Top),
     /// Say for each call site what to do: a pool, an arena, a buffer, a capacity, or nothing.
     #[command(after_help = ADVICE)]
     Advise(Advise),

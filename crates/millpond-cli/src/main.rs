@@ -27,9 +27,11 @@ mod query;
 mod record;
 mod replay;
 mod report;
+mod screen;
 mod size;
 mod symbols;
 mod terminal;
+mod top;
 mod trace;
 mod units;
 

@@ -40,8 +40,10 @@ impl fmt::Display for Function {
 
 /// The functions of all frames in a trace.
 pub(crate) struct Names {
-    /// Each function, file and line once.
+    symbolizer: Symbolizer,
+    /// Each function, file and line once, and its number.
     functions: Vec<Rc<Function>>,
+    numbers: HashMap<Rc<Function>, u32, FixedState>,
     /// For each frame of the trace, its functions, innermost first; at least one.
     frames: Vec<Vec<u32>>,
     /// What stood in the way of more names, in words.
@@ -51,45 +53,53 @@ pub(crate) struct Names {
 impl Names {
     /// Looks up the names of all frames.
     pub(crate) fn new(tables: &Tables, places: &cli::Places) -> Self {
-        let symbolizer = Symbolizer::new(options(places));
+        let mut names = Self {
+            symbolizer: Symbolizer::new(options(places)),
+            functions: Vec::new(),
+            numbers: HashMap::default(),
+            frames: Vec::new(),
+            notes: Vec::new(),
+        };
+        names.extend(tables);
+        names
+    }
+
+    /// Looks up the names of the frames that were added to the same tables since the last call.
+    pub(crate) fn extend(&mut self, tables: &Tables) {
+        let fresh = &tables.stacks.frames()[self.frames.len()..];
         let mut addresses = vec![Vec::new(); tables.modules.len()];
-        for frame in tables.stacks.frames() {
+        for frame in fresh {
             if let Some(module) = frame.module {
                 addresses[module as usize].push(frame.instruction());
             }
         }
-        let mut notes = Vec::new();
         let resolve = |(module, addresses): (&millpond_trace::Module, &Vec<u64>)| {
             if addresses.is_empty() {
                 return None;
             }
-            let symbols = symbolizer.resolve(&module_of(module), addresses);
-            notes.extend_from_slice(symbols.notes());
+            let symbols = self.symbolizer.resolve(&module_of(module), addresses);
+            self.notes.extend_from_slice(symbols.notes());
             Some(symbols)
         };
         let symbols: Vec<_> = tables.modules.iter().zip(&addresses).map(resolve).collect();
-        notes.sort();
-        notes.dedup();
-        let mut names = Self { functions: Vec::new(), frames: Vec::new(), notes };
-        let mut known = HashMap::default();
+        self.notes.sort();
+        self.notes.dedup();
         let stated = stated(tables);
-        for frame in tables.stacks.frames() {
+        for frame in fresh {
             let of_module = frame.module.and_then(|module| symbols[module as usize].as_ref());
             let functions = match stated.get(&frame.instruction()) {
                 Some(functions) => functions.clone(),
                 None => functions(frame, tables, of_module),
             };
-            let functions = functions.into_iter().map(|function| names.number(&mut known, function));
-            let functions = functions.collect();
-            names.frames.push(functions);
+            let functions = functions.into_iter().map(|function| self.number(function)).collect();
+            self.frames.push(functions);
         }
-        names
     }
 
     /// Returns the number of a function, which is added if it is new.
-    fn number(&mut self, known: &mut HashMap<Rc<Function>, u32, FixedState>, function: Function) -> u32 {
+    fn number(&mut self, function: Function) -> u32 {
         let fresh = self.functions.len() as u32;
-        *known.entry(Rc::new(function)).or_insert_with_key(|function| {
+        *self.numbers.entry(Rc::new(function)).or_insert_with_key(|function| {
             self.functions.push(Rc::clone(function));
             fresh
         })

@@ -15,6 +15,7 @@ mod recover;
 mod replay;
 mod report;
 mod show;
+mod top;
 #[cfg(recorder)]
 mod r#try;
 
@@ -36,6 +37,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Some(Command::Recover(arguments)) => recover::run(arguments),
         Some(Command::Replay(arguments)) => replay::run(arguments),
         Some(Command::Show(arguments)) => show::run(arguments),
+        Some(Command::Top(arguments)) => top::run(&arguments),
         Some(Command::Advise(arguments)) => advise::run(arguments),
         Some(Command::Export(arguments)) => export::run(arguments),
         Some(Command::Import(arguments)) => import::run(arguments),

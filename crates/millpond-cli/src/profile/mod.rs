@@ -16,7 +16,7 @@ use millpond_trace::{Reader, Start, Summary, Thread, analysis::Analysis};
 use self::tally::Tally;
 pub(crate) use self::{
     heap::Heap,
-    sites::{Site, Sites, sites, skipped},
+    sites::{Site, Sites, places, sites, skipped},
     tally::{Phase, SizeUse, ThreadUse},
     timed::{Bin, Resized, SIZE_CLASSES, Timed, timed},
     usage::{Lifetime, Usage},

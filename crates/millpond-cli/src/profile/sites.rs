@@ -48,12 +48,12 @@ pub(crate) struct Sites {
 
 /// Returns all sites.
 pub(crate) fn sites(used: &[Stack], stacks: &Stacks, names: &Names) -> Sites {
-    let mut search = Search::new(used, stacks, names);
+    let mut search = Search::new(calls(used), stacks, names);
     search.find_wrappers();
     // Groups are large, and a table of them would be half empty.
     let mut places: HashMap<Option<u32>, usize, FixedState> = HashMap::default();
     let mut groups: Vec<Group> = Vec::new();
-    for used in search.used() {
+    for used in used.iter().filter(|used| used.allocations + used.resizes > 0) {
         let stack = used.stack;
         let telling = search.telling(stack);
         let place = *places.entry(telling.map(|(_, function)| function)).or_insert(groups.len());
@@ -77,14 +77,23 @@ pub(crate) fn sites(used: &[Stack], stacks: &Stacks, names: &Names) -> Sites {
 
 /// Returns the numbers of the functions that allocate for others, by their names or by how much they allocate.
 pub(crate) fn skipped(used: &[Stack], stacks: &Stacks, names: &Names) -> Vec<u32> {
-    let mut search = Search::new(used, stacks, names);
+    let mut search = Search::new(calls(used), stacks, names);
     search.find_wrappers();
     (0..).zip(search.skipped).filter(|(_, is_skipped)| *is_skipped).map(|(function, _)| function).collect()
 }
 
-/// Returns how often a stack asked for memory.
-fn calls(stack: &Stack) -> u64 {
-    stack.allocations + stack.resizes
+/// Returns for each of these stacks, which have asked for memory so often, the site: how many functions are skipped, and
+/// the number of the first that is not; `None` if the stack has no frames.
+pub(crate) fn places(calls: Vec<(u32, u64)>, stacks: &Stacks, names: &Names) -> Vec<Option<(usize, u32)>> {
+    let mut search = Search::new(calls, stacks, names);
+    search.find_wrappers();
+    search.calls.iter().map(|&(stack, _)| search.telling(stack)).collect()
+}
+
+/// Returns the stacks that asked for memory, and how often.
+fn calls(used: &[Stack]) -> Vec<(u32, u64)> {
+    let calls = used.iter().map(|used| (used.stack, used.allocations + used.resizes));
+    calls.filter(|&(_, calls)| calls > 0).collect()
 }
 
 /// The stacks of a site.
@@ -99,8 +108,8 @@ struct Group {
 }
 
 struct Search<'a> {
-    /// Every stack that has events.
-    all: &'a [Stack],
+    /// Every stack that allocated or resized, and how often.
+    calls: Vec<(u32, u64)>,
     stacks: &'a Stacks,
     names: &'a Names,
     /// Whether each function, by its number, is skipped.
@@ -110,7 +119,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(all: &'a [Stack], stacks: &'a Stacks, names: &'a Names) -> Self {
+    fn new(calls: Vec<(u32, u64)>, stacks: &'a Stacks, names: &'a Names) -> Self {
         let mut numbers = HashMap::<&str, u32, FixedState>::default();
         let mut same_name = Vec::new();
         for function in names.functions() {
@@ -118,12 +127,7 @@ impl<'a> Search<'a> {
             same_name.push(*numbers.entry(&function.name).or_insert(fresh));
         }
         let skipped = names.functions().iter().map(|function| allocates_for_others(function)).collect();
-        Self { all, stacks, names, skipped, same_name }
-    }
-
-    /// Iterates over the stacks that allocated or resized.
-    fn used(&self) -> impl Iterator<Item = &'a Stack> + use<'a> {
-        self.all.iter().filter(|stack| calls(stack) > 0)
+        Self { calls, stacks, names, skipped, same_name }
     }
 
     /// Iterates over the functions in a stack, innermost first.
@@ -141,7 +145,7 @@ impl<'a> Search<'a> {
 
     /// Looks for functions through which nearly all allocations come.
     fn find_wrappers(&mut self) {
-        let total: u64 = self.used().map(calls).sum();
+        let total: u64 = self.calls.iter().map(|&(_, calls)| calls).sum();
         for _ in 0..DEPTH {
             let wrappers = self.wrappers((total as f64 * NEARLY_ALL) as u64);
             if wrappers.is_empty() {
@@ -156,17 +160,18 @@ impl<'a> Search<'a> {
     /// Follows the callers of the first telling functions outwards as long as at least `least` allocations come through
     /// one function, and returns the names on the way, if several functions call the last of them.
     fn wrappers(&self, least: u64) -> Vec<u32> {
-        let skipped = |used: &Stack| self.telling(used.stack).map_or(0, |(skipped, _)| skipped);
-        let starts: Vec<_> = self.used().map(|used| (used, skipped(used))).collect();
+        let skipped = |stack: u32| self.telling(stack).map_or(0, |(skipped, _)| skipped);
+        let starts = self.calls.iter().map(|&(stack, calls)| (stack, calls, skipped(stack)));
+        let starts: Vec<_> = starts.collect();
         let mut names = Vec::new();
         for depth in 0..DEPTH {
             let mut counts: HashMap<u32, (u64, BTreeSet<u32>), FixedState> = HashMap::default();
-            for (used, skipped) in &starts {
-                let outside = self.functions(used.stack).skip(skipped + depth);
+            for (stack, calls, skipped) in &starts {
+                let outside = self.functions(*stack).skip(skipped + depth);
                 let mut functions = outside.map(|function| self.same_name[function as usize]);
                 let Some(name) = functions.next() else { continue };
                 let (allocations, callers) = counts.entry(name).or_default();
-                *allocations += calls(used);
+                *allocations += calls;
                 callers.extend(functions.next().filter(|_| callers.len() < CALLERS));
             }
             let common = counts.into_iter().find(|(_, (allocations, _))| *allocations >= least);

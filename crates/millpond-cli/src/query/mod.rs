@@ -8,7 +8,7 @@ use millpond_trace::{Filter, Lack, Lifetimes, Reader, Summary, Thread};
 use regex::Regex;
 
 pub(crate) use self::{
-    range::{Lifetime, Range, parse_lifetime, parse_sizes, parse_times},
+    range::{Lifetime, Range, parse_lifetime, parse_sizes, parse_time, parse_times},
     read::{Found, Query},
 };
 use crate::{

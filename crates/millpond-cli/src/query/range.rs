@@ -75,6 +75,11 @@ fn parse(text: &str, number: impl Fn(&str) -> Option<u64>) -> Result<Range, Stri
     Ok(Range { text: text.to_owned(), range })
 }
 
+/// Parses a single time.
+pub(crate) fn parse_time(text: &str) -> Result<u64, String> {
+    time(text).ok_or_else(|| "write a time such as 1.5s, 200ms or 2min".into())
+}
+
 /// Parses a time: a number and a unit.
 fn time(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());

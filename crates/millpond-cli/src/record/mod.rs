@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+pub(crate) mod blocks;
 mod error;
 #[cfg(recorder)]
 mod linux;
@@ -13,7 +14,7 @@ mod recording;
 mod report;
 
 #[cfg(recorder)]
-pub(crate) use linux::{Program, preloadable};
+pub(crate) use linux::{Follower, Program, preloadable};
 pub(crate) use recording::{Options, Recording, StackOptions, parse_frames};
 pub(crate) use report::{about, all as report};
 
@@ -49,5 +50,5 @@ pub(crate) fn mark(target: &Path, name: &str) -> Result<()> {
 
 /// What recording needs.
 #[cfg(not(recorder))]
-const NEEDS: &str =
+pub(crate) const NEEDS: &str =
     "that needs Linux with glibc or musl, on x86-64 or aarch64; traces made there can be replayed";

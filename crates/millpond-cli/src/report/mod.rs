@@ -24,6 +24,8 @@ mod overview_text;
 mod page;
 mod table;
 mod text;
+mod top_json;
+mod top_text;
 
 #[cfg(feature = "parquet")]
 pub(crate) use self::json::ending;
@@ -43,6 +45,8 @@ pub(crate) use self::{
     overview_text::overview as overview_text,
     page::page,
     text::{analysis as text, verified as verified_text},
+    top_json::snapshot as top_json,
+    top_text::{site as top_site, snapshot as top_text},
 };
 #[cfg(recorder)]
 pub(crate) use self::{

@@ -42,6 +42,7 @@ fn fields_and_documentation_agree() {
     note("show", &["--size", "10"]);
     note("advise", &["--size", "10", "--no-replay"]);
     note("diff", &[trace.to_str().unwrap()]);
+    note("top", &[]);
     let budget = folder.path().join("budget.toml");
     std::fs::write(&budget, "version = 1\n[total]\nbytes = 10\n").unwrap();
     note("check", &["--budget", budget.to_str().unwrap()]);

@@ -20,5 +20,6 @@ mod replay;
 mod report;
 mod show;
 mod support;
+mod top;
 mod r#try;
 mod verdict;

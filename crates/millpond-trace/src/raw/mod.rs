@@ -30,12 +30,17 @@
 //! from there, one after the other, and needs no system call for that. A child of `fork` in a sandbox has its [`Header`] in
 //! such a unit too, and nodes and tables for stacks are there as well.
 //!
-//! [`StreamWriter`] writes streams without allocating, and [`Units`] and [`StreamReader`] read them.
+//! [`StreamWriter`] writes streams without allocating, [`Units`] and [`StreamReader`] read them, and [`Tail`] reads them
+//! while they are written.
 
+#[cfg(all(feature = "file", unix))]
+mod decoder;
 mod layout;
 #[cfg(all(feature = "file", unix))]
 mod reader;
 mod record;
+#[cfg(all(feature = "file", unix))]
+mod tail;
 #[cfg(test)]
 #[cfg(all(feature = "file", unix))]
 mod tests;
@@ -43,6 +48,13 @@ mod tests;
 mod units;
 mod writer;
 
+#[cfg(all(feature = "file", unix))]
+pub use self::{
+    decoder::{Decoder, Event, Note},
+    reader::{StreamReader, Unit},
+    tail::Tail,
+    units::{NodeUnits, Reserve, Units},
+};
 pub use self::{
     layout::{
         COUNTED, CUT, Control, DIRECTORY, Exec, FILES, FromBytes, GUESSED, HEADER_FOLLOWS, Header,
@@ -55,9 +67,4 @@ pub use self::{
         caller_index, caller_of_stack, stack_of_caller, with_call, without_call,
     },
     writer::{FIRST, LoggedCall, StreamWriter},
-};
-#[cfg(all(feature = "file", unix))]
-pub use self::{
-    reader::{Event, Note, StreamReader, Unit},
-    units::{NodeUnits, Reserve, Units},
 };

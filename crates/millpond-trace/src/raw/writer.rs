@@ -8,7 +8,7 @@
 use core::{
     ffi::c_void,
     ptr::null_mut,
-    sync::atomic::{AtomicPtr, AtomicU32, Ordering},
+    sync::atomic::{AtomicPtr, AtomicU32, Ordering, fence},
 };
 
 use super::{
@@ -269,6 +269,8 @@ impl StreamWriter {
         self.publish();
         // SAFETY: a stream with records has a window.
         unsafe { (*self.window).sequence.fetch_add(1, Ordering::Release) };
+        // A reader that sees a later record also sees that the unit is another.
+        fence(Ordering::Release);
     }
 
     /// Writes a record without counting it yet.

@@ -18,6 +18,7 @@ use millpond_trace::{
 };
 
 use super::{about::Outside, clock::Clock, image::Image, inspect, launch, merge::Merge, stacks::Stacks};
+use crate::record::blocks::Blocks;
 
 /// What is known at the start of a process image.
 pub(super) fn start(image: &Image, clock: &Clock) -> Start {
@@ -53,7 +54,7 @@ pub(super) struct BuildIds(RefCell<HashMap<String, Vec<u8>>>);
 impl BuildIds {
     /// Returns the build id of a module, by which its symbols are found later, from the file that was mapped; empty if it
     /// has none. A file that was replaced while the program ran is called `… (deleted)`, so it is not found.
-    fn of(&self, path: &str) -> Vec<u8> {
+    pub(super) fn of(&self, path: &str) -> Vec<u8> {
         let read = || {
             let id = millpond_symbols::build_id(Path::new(path)).ok().flatten();
             id.map_or_else(Vec::new, |id| id.bytes().to_vec())
@@ -115,7 +116,7 @@ pub(super) fn convert(facts: Facts<'_>, mut events: Merge, out: impl Write) -> R
         stopped: reason,
         allocator: inspect::allocator(image, count).unwrap_or_default(),
         served_by: image.malloc.clone(),
-        ..converter.outcome
+        ..converter.counts()
     };
     converter.writer.finish(outcome).context(what)
 }
@@ -172,29 +173,12 @@ fn resources(image: &Image, clock: &Clock, logged: u64) -> Resources {
     }
 }
 
-/// A block between the start and the end of a `realloc`.
-struct Moving {
-    thread: u32,
-    address: u64,
-    /// `None` if the block was never seen allocated, or was considered freed.
-    slot: Option<u32>,
-}
-
-/// The max delay, in nanoseconds, between the next allocation at an address and the end of the previous block there. A
-/// processor may read its clock before it has executed everything that precedes the read in the program, by some
-/// hundred instructions. So about once in a million times, where threads free each other's blocks, two events are in
-/// the wrong order.
-const LATE: u64 = 10_000;
-
 struct Converter<W: Write> {
     writer: Writer<W>,
     /// Whether addresses and usable sizes are written.
     addresses: bool,
-    /// The slot of the live block at each address.
-    live: HashMap<u64, u32, FixedState>,
-    moving: Vec<Moving>,
-    /// Blocks that were considered freed because another appeared at their address, and when: the event may still come.
-    replaced: Vec<(u64, u64)>,
+    /// The slots of the live blocks.
+    live: Blocks<u32>,
     /// The number of each of the recorder's threads in the trace.
     threads: HashMap<u32, u32, FixedState>,
     stacks: Stacks,
@@ -207,13 +191,17 @@ impl<W: Write> Converter<W> {
         Self {
             writer,
             addresses: false,
-            live: HashMap::default(),
-            moving: Vec::new(),
-            replaced: Vec::new(),
+            live: Blocks::default(),
             threads: HashMap::default(),
             stacks,
             outcome: Outcome::default(),
         }
+    }
+
+    /// Returns what the writer cannot count.
+    fn counts(&self) -> Outcome {
+        let (unknown_frees, overlaps) = (self.live.unknown, self.live.overlaps);
+        Outcome { unknown_frees, overlaps, ..self.outcome.clone() }
     }
 
     /// Writes what is known besides the events.
@@ -244,8 +232,7 @@ impl<W: Write> Converter<W> {
             Kind::Allocate | Kind::AllocateZeroed => self.allocate(event, at),
             Kind::Free => self.free(event, at),
             Kind::ResizeStart => {
-                let slot = self.take(event.address, time);
-                self.moving.push(Moving { thread, address: event.address, slot });
+                self.live.start_move(thread, event.address, time);
                 Ok(())
             }
             Kind::ResizeEnd => self.resized(event, at),
@@ -275,34 +262,19 @@ impl<W: Write> Converter<W> {
     }
 
     fn free(&mut self, event: &Event, at: At) -> Result<(), TraceError> {
-        match self.take(event.address, at.time) {
+        match self.live.take(event.address, at.time) {
             Some(slot) => self.writer.free(at, slot),
             None => Ok(()),
         }
     }
 
-    /// Removes the block at an address and returns its slot; `None` if there is none, or if the event is late.
-    fn take(&mut self, address: u64, time: u64) -> Option<u32> {
-        if let Some(at) = self.replaced.iter().position(|&(other, _)| other == address) {
-            let (_, when) = self.replaced.swap_remove(at);
-            if time - when <= LATE {
-                self.outcome.overlaps -= 1;
-                return None;
-            }
-        }
-        let slot = self.live.remove(&address);
-        self.outcome.unknown_frees += u64::from(slot.is_none());
-        slot
-    }
-
     fn resized(&mut self, event: &Event, at: At) -> Result<(), TraceError> {
-        let place = self.moving.iter().rposition(|moving| moving.thread == at.thread);
-        let Some(before) = place.map(|place| self.moving.remove(place)) else { return Ok(()) };
+        let Some(before) = self.live.end_move(at.thread) else { return Ok(()) };
         let failed = event.address == 0 && event.size != 0;
-        match before.slot {
+        match before.block {
             _ if failed => {
                 self.outcome.failed += 1;
-                if let Some(slot) = before.slot {
+                if let Some(slot) = before.block {
                     self.live.insert(before.address, slot);
                 }
             }
@@ -321,13 +293,10 @@ impl<W: Write> Converter<W> {
 
     /// Handles a block that appears where another is considered live: that one must have been freed.
     fn make_way(&mut self, event: &Event, at: At) -> Result<(), TraceError> {
-        if let Some(slot) = self.live.remove(&event.address) {
-            self.outcome.overlaps += 1;
-            self.replaced.retain(|&(_, when)| at.time - when <= LATE);
-            self.replaced.push((event.address, at.time));
-            self.writer.free(at, slot)?;
+        match self.live.make_way(event.address, at.time) {
+            Some(slot) => self.writer.free(at, slot),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -349,8 +318,8 @@ mod tests {
                 Event { ticks: 0, thread, caller: 7, call: 0, kind, address, usable: None, size, align: 0 };
             converter.event(&event, at as u64 * 1000).unwrap();
         }
-        let outcome = converter.outcome.clone();
-        converter.writer.finish(converter.outcome).unwrap();
+        let outcome = converter.counts();
+        converter.writer.finish(outcome.clone()).unwrap();
         let mut reader = Reader::from_bytes(file).unwrap();
         let (mut ops, mut events) = (Vec::new(), Vec::new());
         while reader.read(&mut events).unwrap() {

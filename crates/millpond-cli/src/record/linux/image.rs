@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use millpond_trace::{
     Module,
-    raw::{FromBytes, Header, MAGIC, NodeUnits, Reserve, StreamReader, TEXTS, UNIT, Units, Unloaded},
+    raw::{FromBytes, Header, MAGIC, Node, NodeUnits, Reserve, StreamReader, TEXTS, UNIT, Units, Unloaded},
 };
 
 use super::{merge::Merge, stacks::Stacks};
@@ -114,11 +114,16 @@ impl Image {
 
     /// Returns the stacks.
     pub(super) fn stacks(&self) -> Result<Stacks> {
+        Ok(Stacks::new(self.nodes()?))
+    }
+
+    /// Returns the nodes of the stacks.
+    pub(super) fn nodes(&self) -> Result<Vec<Node>> {
         let path = self.live.with_extension("nodes");
         let mut nodes = self.reserved_nodes.clone();
         let added = if path.exists() { nodes.add(&path) } else { Ok(()) };
         let nodes = added.and_then(|()| nodes.read());
-        Ok(Stacks::new(nodes.with_context(|| format!("could not read {}", path.display()))?))
+        nodes.with_context(|| format!("could not read {}", path.display()))
     }
 
     /// Returns the number of records: at least that of events.

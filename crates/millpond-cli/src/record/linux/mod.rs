@@ -5,7 +5,7 @@
 //!   the dynamic linker finds it;
 //! * `launch` – runs the program, its input and output untouched; `keeper`, `sampler` – what processes need
 //!   from outside meanwhile, and what is seen of them there;
-//! * `mark` – adds marks to a recording that is in progress;
+//! * `mark` – adds marks to a recording that is in progress; `follow` – reads one;
 //! * `escapes`, `stopped` – what is missing, and why;
 //! * `image`, `merge` – read what each process left (units are decoded in `millpond_trace::raw`), and merge the events
 //!   of its threads by time;
@@ -17,6 +17,7 @@ use std::{ffi::OsString, io, os::fd::AsFd, path::Path, process::Stdio, time::Dur
 use anyhow::{Context, Error, Result, bail};
 use millpond_trace::raw;
 
+pub(crate) use self::follow::Follower;
 pub(super) use self::mark::mark;
 pub(crate) use self::program::Program;
 use self::{
@@ -32,6 +33,7 @@ mod clock;
 mod collect;
 mod convert;
 mod escapes;
+mod follow;
 mod image;
 mod inspect;
 mod keeper;

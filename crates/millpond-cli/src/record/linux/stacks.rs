@@ -8,6 +8,18 @@ use millpond_trace::{
     raw::{CUT, GUESSED, INTERRUPTED, Node, stack_of_caller},
 };
 
+/// What takes the stacks.
+pub(super) trait Nodes {
+    /// Adds a stack, a frame called from another stack; returns its number.
+    fn node(&mut self, caller: u32, address: u64, kind: FrameKind) -> Result<u32, TraceError>;
+}
+
+impl<W: Write> Nodes for Writer<W> {
+    fn node(&mut self, caller: u32, address: u64, kind: FrameKind) -> Result<u32, TraceError> {
+        Self::node(self, caller, address, kind)
+    }
+}
+
 /// The stacks of a process image.
 #[derive(Default)]
 pub(super) struct Stacks {
@@ -27,8 +39,14 @@ impl Stacks {
         Self { known: vec![0; nodes.len()], nodes, ..Self::default() }
     }
 
+    /// Replaces the nodes by more of them.
+    pub(super) fn extend(&mut self, nodes: Vec<Node>) {
+        self.known.resize(nodes.len().max(self.known.len()), 0);
+        self.nodes = nodes;
+    }
+
     /// Returns the stack in the trace for what was logged as the caller of an event.
-    pub(super) fn of<W: Write>(&mut self, caller: u64, writer: &mut Writer<W>) -> Result<u32, TraceError> {
+    pub(super) fn of(&mut self, caller: u64, writer: &mut impl Nodes) -> Result<u32, TraceError> {
         match stack_of_caller(caller) {
             Some(stack) => self.of_node(stack, writer),
             None if caller == 0 => Ok(0),
@@ -42,7 +60,7 @@ impl Stacks {
         self.shared.clear();
     }
 
-    fn of_node<W: Write>(&mut self, stack: u32, writer: &mut Writer<W>) -> Result<u32, TraceError> {
+    fn of_node(&mut self, stack: u32, writer: &mut impl Nodes) -> Result<u32, TraceError> {
         let mut id = stack;
         let mut base = loop {
             match self.known.get(id as usize) {
@@ -71,12 +89,7 @@ impl Stacks {
     }
 
     /// Returns the stack with this caller and address, which is added to the trace if it is new.
-    fn shared<W: Write>(
-        &mut self,
-        caller: u32,
-        address: u64,
-        writer: &mut Writer<W>,
-    ) -> Result<u32, TraceError> {
+    fn shared(&mut self, caller: u32, address: u64, writer: &mut impl Nodes) -> Result<u32, TraceError> {
         if let Some(&stack) = self.shared.get(&(caller, address)) {
             return Ok(stack);
         }

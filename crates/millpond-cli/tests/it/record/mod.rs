@@ -16,6 +16,7 @@ mod refusals;
 mod stacks;
 mod threads;
 mod unseen;
+mod watched;
 
 use std::{
     fs,

@@ -119,6 +119,19 @@ impl Stacks {
         self.frames.push(frame);
     }
 
+    /// Adds a stack of a recording that is in progress: a frame, which may be a new one, called from the stack `parent`.
+    /// `frame` is its number. Returns the number of the stack; `None` if there is no such parent, or if `frame` is above the
+    /// number of frames.
+    pub fn add(&mut self, parent: u32, number: u32, frame: Frame) -> Option<u32> {
+        if parent as usize >= self.nodes.len() || number as usize > self.frames.len() {
+            return None;
+        }
+        if number as usize == self.frames.len() {
+            self.push_frame(frame);
+        }
+        self.push(parent, number)
+    }
+
     /// Adds a stack: a frame, which may be the next to be added, called from the stack `parent`. Returns its number;
     /// `None` if there are too many.
     pub(crate) fn push(&mut self, parent: u32, frame: u32) -> Option<u32> {
