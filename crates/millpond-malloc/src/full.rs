@@ -84,7 +84,8 @@ pub(crate) fn deallocate(
     given: Given,
 ) {
     let requested = if class == ZERO { 0 } else { requested(block, class, function) };
-    if let Some(size) = given.size().filter(|&size| size != requested) {
+    let aligned = block.addr().is_multiple_of(given.align.max(1));
+    if let Some(size) = given.size().filter(|&size| size != requested || !aligned) {
         end_program(function.name, block, Kind::WrongSize(size), requested);
     }
     if class != ZERO {

@@ -31,22 +31,59 @@ pub(super) struct Suite {
 
 /// Builds the programs, and returns all suites.
 pub(super) fn all(root: &Path) -> Result<Vec<Suite>, String> {
-    Ok(vec![library(root)?])
+    Ok(vec![library(root)?, malloc(root)?])
+}
+
+/// Builds a package, or its example; returns the folder of what was built.
+fn build(root: &Path, arguments: &[&str]) -> Result<PathBuf, String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--locked", "--quiet", "--profile", "attacks", "--package"]).args(arguments);
+    if !build.current_dir(root).status().is_ok_and(|status| status.success()) {
+        return Err(format!("cannot build {}", arguments.join(" ")));
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    Ok(target.join("attacks"))
+}
+
+/// Returns what a program lists that is started without arguments.
+fn listed(program: &Path) -> Result<String, String> {
+    let output = Command::new(program)
+        .output()
+        .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The malloc, preloaded into a program in C, in each mode, and the C library's malloc.
+fn malloc(root: &Path) -> Result<Suite, String> {
+    let folder = build(root, &["millpond-malloc-preload"])?;
+    let program = folder.join("attacks-on-malloc");
+    let source = root.join("crates/millpond-malloc-preload/tests/it/programs/attacks/table.c");
+    let mut compile = Command::new(std::env::var_os("CC").unwrap_or("cc".into()));
+    compile.args(["-O1", "-fno-builtin", "-w", "-pthread", "-o"]).arg(&program).arg(&source);
+    if !compile.status().is_ok_and(|status| status.success()) {
+        return Err(format!("cannot compile {}", source.display()));
+    }
+    let library = folder.join("libmillpond_malloc.so").display().to_string();
+    let columns = ["fast", "checked", "light", "full", "glibc"].map(|mode| {
+        let ours = [("LD_PRELOAD".into(), library.clone()), ("MILLPOND_MALLOC".into(), mode.into())];
+        Column {
+            table: "`millpond-malloc`".into(),
+            title: mode.into(),
+            program: program.clone(),
+            arguments: Vec::new(),
+            environment: if mode == "glibc" { Vec::new() } else { ours.into() },
+            is_promised: !["fast", "glibc"].contains(&mode),
+        }
+    });
+    let attacks = listed(&program)?.lines().map(str::to_owned).collect();
+    Ok(Suite { name: "malloc", attacks, columns: columns.into() })
 }
 
 /// The pools of the library.
 fn library(root: &Path) -> Result<Suite, String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--locked", "--quiet", "--profile", "attacks", "--package", "millpond"]);
-    let status = build.args(["--example", "attacks"]).current_dir(root).status();
-    if !status.is_ok_and(|status| status.success()) {
-        return Err("cannot build the example attacks".into());
-    }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let program = target.join("attacks/examples/attacks");
-    let listed = Command::new(&program).output().map_err(|error| format!("cannot run attacks: {error}"))?;
-    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let program = build(root, &["millpond", "--example", "attacks"])?.join("examples/attacks");
+    let listed = listed(&program)?;
     let (mut attacks, mut columns) = (Vec::new(), Vec::new());
     for line in listed.lines() {
         match line.split('\t').collect::<Vec<_>>()[..] {
