@@ -89,10 +89,9 @@ fn writes_to_free_blocks_change_no_address() {
     assert_eq!(overwritten::<Light>(), []);
     // Chunks that are free as a whole may have gone back to the parent, with what was written there.
     let found = overwritten::<Full>();
-    assert!(
-        found.iter().all(|misuse| misuse.kind == MisuseKind::WrittenAfterFree { offset: 0 }),
-        "{found:?}"
-    );
+    // The lowest byte of an address may be zero.
+    let is_right = |misuse: &Misuse| matches!(misuse.kind, MisuseKind::WrittenAfterFree { offset: 0..8 });
+    assert!(found.iter().all(is_right), "{found:?}");
 }
 
 #[test]
