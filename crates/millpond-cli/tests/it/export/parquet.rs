@@ -210,7 +210,7 @@ fn a_run_is_there_as_a_whole_or_not_at_all() {
     assert!(fleet.names("").is_empty(), "{:?}", fleet.names(""));
     fleet.add(&trace, &["--run", "a"]);
     let text = refusal(export(&trace, &with(&["--run", "a"])));
-    assert!(text.contains("run=a is there already: --force replaces the run"), "{text}");
+    assert!(text.contains("run=a/part-0.parquet is there already: --force replaces the run"), "{text}");
     fleet.add(&trace, &["--run", "b"]);
     fleet.add(&trace, &["--run", "a", "--force", "--size", "100"]);
     assert_eq!((fleet.rows("events", "a").len(), fleet.rows("events", "b").len()), (1, 5));
