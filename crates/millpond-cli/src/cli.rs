@@ -84,7 +84,7 @@ massif      ms_print (tried), massif-visualizer\n  \
 heaptrack   heaptrack_print (tried), heaptrack_gui; OUT must end with .gz or .zst, or is not compressed\n  \
 csv         spreadsheets, pandas, sqlite3 (tried), DuckDB\n  \
 jsonl       jq (tried), DuckDB; JSON.md in the sources describes its fields\n  \
-parquet     DuckDB, DataFusion, Spark (tried); PARQUET.md in the sources describes the tables, with SQL for them. Needs a \
+parquet     DuckDB and DataFusion (tried), Spark (its views were); PARQUET.md in the sources describes the tables, with SQL for them. Needs a \
 millpond that was built with the feature \"parquet\"\n\n\
 If the name of OUT ends with .gz or .zst, the file is compressed; pprof always is, by gzip.\n\n\
 A block that is resized belongs, in the formats folded, speedscope, pprof and csv, to the call stack that allocated it, \

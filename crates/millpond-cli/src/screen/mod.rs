@@ -4,7 +4,7 @@ mod draw;
 mod view;
 
 use std::{
-    io,
+    io::{self, IsTerminal},
     process::ExitCode,
     sync::{
         Arc,
@@ -17,6 +17,10 @@ use anyhow::{Context, Result};
 use ratatui::{
     DefaultTerminal,
     crossterm::event::{self, Event, KeyEventKind},
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    io::Errno,
 };
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -45,9 +49,11 @@ pub(crate) fn show(source: Box<dyn Source>, places: Places, arguments: &cli::Top
         places,
         interval: interval(arguments),
         signal: Arc::clone(&signal),
+        has_keys_on_stdin: io::stdin().is_terminal(),
     };
     let shown = session.run();
-    ratatui::restore();
+    // If the terminal was closed, there is nothing to restore, and nowhere to report an error.
+    let _ = ratatui::try_restore();
     shown?;
     Ok(match signal.load(Relaxed) as u8 {
         0 => ExitCode::SUCCESS,
@@ -63,6 +69,8 @@ struct Session {
     interval: Duration,
     /// The signal that arrived; 0: none.
     signal: Arc<AtomicUsize>,
+    /// Whether keys come from standard input, as they do if it is a terminal.
+    has_keys_on_stdin: bool,
 }
 
 impl Session {
@@ -133,6 +141,15 @@ impl Session {
     fn react(&mut self, wait: Duration, snapshot: &Snapshot) -> Result<Action> {
         let mut action = Action::Nothing;
         let mut wait = wait;
+        if self.has_keys_on_stdin {
+            // Crossterm never stops waiting for keys of a terminal that was closed. Not every program that closes one sends
+            // a signal.
+            if is_closed(wait)? {
+                // Whatever is dropped would write to the terminal.
+                std::process::exit(128 + SIGHUP);
+            }
+            wait = Duration::ZERO;
+        }
         while action != Action::End && is_ready(wait)? {
             let next = match event::read().context("cannot read from the terminal")? {
                 Event::Key(key) if key.kind != KeyEventKind::Release => self.view.key(key, snapshot),
@@ -143,6 +160,18 @@ impl Session {
             wait = Duration::ZERO;
         }
         Ok(action)
+    }
+}
+
+/// Waits until there is something to read from standard input, or a signal arrives; returns whether it was closed.
+fn is_closed(wait: Duration) -> Result<bool> {
+    let stdin = io::stdin();
+    let mut ends = [PollFd::new(&stdin, PollFlags::IN)];
+    let wait = Timespec::try_from(wait).context("cannot wait so long")?;
+    match rustix::event::poll(&mut ends, Some(&wait)) {
+        Ok(_) => Ok(ends[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)),
+        Err(Errno::INTR) => Ok(false),
+        Err(error) => Err(error).context("cannot wait for keys"),
     }
 }
 

@@ -26,6 +26,9 @@ const UNITS: usize = 16;
 const TURN: Duration = Duration::from_millis(200);
 /// The interval at which the CPU time is compared with its limit.
 const WATCH: Duration = Duration::from_secs(1);
+/// A sample of one block in so many takes hardly any time: reading the events then takes the most, and fewer blocks would
+/// not change that.
+const FEWEST: u64 = 64;
 /// Events older than this, in nanoseconds, are of the past.
 const DELAY: u64 = 1_000_000_000;
 /// The share of the CPU time that reading events may take; the rest is for names and the screen.
@@ -52,6 +55,8 @@ pub(crate) struct Live {
 #[derive(Default)]
 struct Inbox {
     waiting: Vec<Waiting>,
+    /// Times and addresses of frees that matter only if another thread has an event that was not read yet.
+    frees: Vec<(u64, u64)>,
     /// The number in the model of each stack, and the other way round.
     numbers: HashMap<u64, u32, FixedState>,
     callers: Vec<u64>,
@@ -87,8 +92,13 @@ impl Inbox {
                     return model.count(stack, size);
                 }
             }
-            // Another thread may have allocated it, and that event may not have been read yet.
-            Kind::Free if is_alone && !model.sample.may_have(address) => return,
+            Kind::Free if !model.sample.may_have(address) => {
+                // Another thread may have allocated it, and that event may not have been read yet.
+                if !is_alone {
+                    self.frees.push((time, address));
+                }
+                return;
+            }
             Kind::Free | Kind::ResizeStart => {}
             Kind::ResizeEnd => {
                 stack = self.stack(stream, caller);
@@ -119,9 +129,32 @@ impl Inbox {
         recent.1
     }
 
+    /// Makes the sample expect what the waiting events bring.
+    fn expect(&self, model: &mut Model) {
+        for event in &self.waiting {
+            match event.kind {
+                Kind::Allocate | Kind::AllocateZeroed => {
+                    // Only what it notes is needed.
+                    let _ = model.sample.notices(event.address, event.size);
+                }
+                Kind::ResizeEnd => model.sample.expect(event.address),
+                _ => {}
+            }
+        }
+    }
+
     /// Counts the events up to a moment, before which all events are there.
     fn count(&mut self, model: &mut Model, until: u64, is_alone: bool) {
         if !is_alone {
+            let Self { waiting, frees, .. } = self;
+            frees.retain(|&(time, address)| {
+                let matters = model.sample.may_have(address);
+                if matters {
+                    let (size, stack, thread) = (0, 0, 0);
+                    waiting.push(Waiting { time, address, size, stack, thread, kind: Kind::Free });
+                }
+                !matters && time > until
+            });
             // At the same time, frees come first.
             self.waiting
                 .sort_by_key(|event| (event.time, !matches!(event.kind, Kind::Free | Kind::ResizeStart)));
@@ -185,8 +218,10 @@ impl Live {
             inbox.count(model, until, is_alone);
             if model.followed() > self.limits.blocks {
                 model.thin();
-            } else if model.sample.is_crowded() && inbox.waiting.is_empty() {
+                inbox.expect(model);
+            } else if model.sample.is_crowded() {
                 model.expect();
+                inbox.expect(model);
             }
             if is_all || begin.elapsed() > TURN {
                 return Ok(is_all);
@@ -202,8 +237,9 @@ impl Live {
             return;
         }
         let share = self.watch.spent.as_secs_f64() / passed.as_secs_f64().max(1e-9);
-        if !is_behind && share > self.limits.cpu * READING {
+        if !is_behind && share > self.limits.cpu * READING && self.model.sample.factor() < FEWEST {
             self.model.thin();
+            self.inbox.expect(&mut self.model);
         }
         self.watch = Watch { since: Instant::now(), spent: Duration::ZERO };
     }
@@ -341,8 +377,10 @@ mod tests {
             inbox.count(&mut model, until, false);
             if round % 100 == 50 {
                 model.thin();
-            } else if model.sample.is_crowded() && inbox.waiting.is_empty() {
+                inbox.expect(&mut model);
+            } else if model.sample.is_crowded() {
                 model.expect();
+                inbox.expect(&mut model);
             }
         }
         for event in std::mem::take(&mut program.unread[1]) {

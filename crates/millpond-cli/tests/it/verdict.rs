@@ -1,7 +1,12 @@
 //! Verdicts on small programs in C.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 
@@ -122,7 +127,7 @@ fn program_runs_once_by_default() {
             .args(["try", "--rounds", "1", "--with", "pools"])
             .args(options)
             .args(["--", "sh", "-c", &script])
-            .stdin(std::process::Stdio::null())
+            .stdin(Stdio::null())
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -132,14 +137,22 @@ fn program_runs_once_by_default() {
 }
 
 #[test]
-fn pipe_cannot_be_read_again() {
-    let output = millpond()
-        .args(["try", "--runs", "2", "--", "cat"])
-        .stdin(std::process::Stdio::piped())
-        .output()
+fn every_run_reads_the_whole_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let script = format!("tee -a {}", log.display());
+    let mut program = millpond()
+        .args(["try", "--rounds", "1", "--with", "pools", "--runs", "3", "--", "sh", "-c", &script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap();
-    assert!(!output.status.success() && output.stdout.is_empty());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot be a pipe"));
+    program.stdin.take().unwrap().write_all(b"a line\n").unwrap();
+    let output = program.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.stdout, b"a line\n", "the first run alone is shown");
+    assert_eq!(fs::read_to_string(&log).unwrap(), "a line\n".repeat(6));
 }
 
 #[test]
