@@ -64,8 +64,9 @@ fn trim_reaches_threads_that_sleep() {
         let line = stdout(&program, mode, &["idle"]);
         let (before, after) = line.trim().split_once(' ').expect("two numbers");
         let [before, after] = [before, after].map(|number| number.parse::<u64>().expect("a number"));
-        // The arrays in use of each thread stay, and in the mode `full` the quarantines.
-        let most = if mode == "full" { before - 1 } else { before * 9 / 10 };
-        assert!(after < most, "{before} bytes were in use, {after} are");
+        // The arrays in use of each thread stay, and in the mode `full` the quarantines. In both hardened modes their blocks
+        // are at random places, so more spans keep some.
+        let most = if ["light", "full"].contains(&mode) { before - 1 } else { before * 9 / 10 };
+        assert!(after < most, "{mode}: {before} bytes were in use, {after} are");
     }
 }
