@@ -186,3 +186,36 @@ fn what_cannot_be_watched_is_refused() {
     let none = refused(&[path.to_str().unwrap(), "--since", "end"]);
     assert!(none.contains("there is no mark end; the marks so far are 1 load, 2 serve"), "{none}");
 }
+
+/// The screen ends when its terminal is closed, although no signal says so: the terminal is not that of its session.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_screen_ends_with_its_terminal() {
+    use std::{
+        fs::File,
+        io::Read as _,
+        os::fd::{FromRawFd as _, OwnedFd},
+        process::Stdio,
+        ptr::null_mut,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (trace, _) = crate::support::sample(folder.path());
+    let (mut ours, mut its) = (0, 0);
+    let size = libc::winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the numbers are valid for writes, and the size for reads; the other arguments may be null.
+    assert_eq!(unsafe { libc::openpty(&mut ours, &mut its, null_mut(), null_mut(), &size) }, 0);
+    // SAFETY: the descriptors were just opened, and nothing else owns them.
+    let (mut ours, its) = unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(its)) };
+    // SAFETY: the call takes numbers; a program that another test starts meanwhile does not keep the terminal open.
+    unsafe { libc::fcntl(std::os::fd::AsRawFd::as_raw_fd(&ours), libc::F_SETFD, libc::FD_CLOEXEC) };
+    let end = || Stdio::from(its.try_clone().unwrap());
+    let mut command = millpond();
+    command.arg("top").arg(&trace).env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
+    let mut program = command.spawn().unwrap();
+    drop((command, its));
+    assert!(ours.read(&mut [0; 4096]).unwrap() > 0);
+    drop(ours);
+    // It waits for keys then, or just draws, which fails.
+    let code = program.wait().unwrap().code();
+    assert!([Some(128 + libc::SIGHUP), Some(125)].contains(&code), "{code:?}");
+}
