@@ -64,9 +64,14 @@ fn trim_reaches_threads_that_sleep() {
         let line = stdout(&program, mode, &["idle"]);
         let (before, after) = line.trim().split_once(' ').expect("two numbers");
         let [before, after] = [before, after].map(|number| number.parse::<u64>().expect("a number"));
-        // The arrays in use of each thread stay, and in the mode `full` the quarantines. In both hardened modes their blocks
-        // are at random places, so more spans keep some.
-        let most = if ["light", "full"].contains(&mode) { before - 1 } else { before * 9 / 10 };
+        // The arrays in use of each thread stay. In the hardened modes their blocks are at random places, so more spans
+        // keep some: without the spare arrays of other threads, 96 % or more would stay. In the mode `full` the quarantines
+        // stay, too.
+        let most = match mode {
+            "full" => before - 1,
+            "light" => before * 19 / 20,
+            _ => before * 9 / 10,
+        };
         assert!(after < most, "{mode}: {before} bytes were in use, {after} are");
     }
 }
