@@ -75,6 +75,13 @@ pub(crate) struct Outcome {
     pub(crate) walk: Vec<f64>,
 }
 
+impl Outcome {
+    /// Returns the time for all events; `None` if it was not above that of the loop, which is subtracted.
+    pub(crate) fn total(&self) -> Option<Estimate> {
+        Some(Estimate::of(&self.times)).filter(|total| total.median > 0.0)
+    }
+}
+
 impl Comparison {
     /// Returns the outcome of the baseline.
     pub(crate) fn of_baseline(&self) -> Option<&Outcome> {

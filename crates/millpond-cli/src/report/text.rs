@@ -129,7 +129,7 @@ fn outcomes(study: &Study, settings: &Settings, comparison: &Comparison) -> Stri
     let _ = writeln!(
         text,
         "\nMedians of {}, in which all take turns, each in a process of its own. \"same\": the rounds agree that the \
-         difference is below 2 %; \"?\": they do not agree.\n\
+         difference is below 2 %; \"?\": they do not agree, or a time is not above that of the loop.\n\
          {}{}\
          Written: {}. Subtracted: the cost of the loop and of these writes, {} per event.",
         counted(settings.rounds.into(), "round"),
@@ -223,13 +223,14 @@ fn slow_starts(study: &Study, comparison: &Comparison) -> String {
 }
 
 fn time_row(study: &Study, outcome: &Outcome, comparison: &Comparison) -> Vec<String> {
-    let total = Estimate::of(&outcome.times);
-    let each = total.over(study.summary.events as f64);
+    let total = outcome.total();
+    let each = total.map(|total| total.over(study.summary.events as f64));
+    let shown = |text: Option<String>| text.unwrap_or_else(|| "?".into());
     vec![
         comparison.baseline.title_of(outcome.name),
-        format!("{:.1}", each.median),
-        format!("{:.1}-{:.1}", each.least, each.most),
-        units::time(total.median),
+        shown(each.map(|each| format!("{:.1}", each.median))),
+        shown(each.map(|each| format!("{:.1}-{:.1}", each.least, each.most))),
+        shown(total.map(|total| units::time(total.median))),
         same_or_ratio(outcome, comparison, |outcome| &outcome.times),
     ]
 }

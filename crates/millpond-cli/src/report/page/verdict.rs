@@ -28,8 +28,8 @@ pub(super) struct Verdict {
 #[derive(Serialize)]
 struct Allocator {
     title: String,
-    ns_per_event: Estimate,
-    total_ns: f64,
+    ns_per_event: Option<Estimate>,
+    total_ns: Option<f64>,
     peak_resident_bytes: Option<f64>,
     /// Time and memory in comparison with the baseline, in words; empty for the baseline itself.
     time: String,
@@ -58,7 +58,7 @@ impl Verdict {
 
 fn allocator(analysis: &Analysis, outcome: &Outcome) -> Allocator {
     let Analysis { study, comparison, bound, .. } = analysis;
-    let total = Estimate::of(&outcome.times);
+    let total = outcome.total();
     let peak = Estimate::of(&outcome.peaks).median;
     let baseline = comparison.of_baseline().filter(|baseline| baseline.name != outcome.name);
     let program = match (baseline, bound.program.filter(|_| bound.doubt.is_none())) {
@@ -71,8 +71,8 @@ fn allocator(analysis: &Analysis, outcome: &Outcome) -> Allocator {
     };
     Allocator {
         title: comparison.baseline.title_of(outcome.name),
-        ns_per_event: total.over(study.summary.events as f64),
-        total_ns: total.median,
+        ns_per_event: total.map(|total| total.over(study.summary.events as f64)),
+        total_ns: total.map(|total| total.median),
         peak_resident_bytes: (!outcome.peaks.is_empty()).then_some(peak),
         time: same_or_ratio(outcome, comparison, |outcome| &outcome.times),
         memory: same_or_ratio(outcome, comparison, |outcome| &outcome.peaks),
