@@ -8,7 +8,7 @@ use millpond_trace::Reader;
 use super::{
     Baseline, Comparison, Name, check_memory, race::Source, rounds, task, touched::Touched, worker::Task,
 };
-use crate::{cli::Settings, terminal::Progress, trace::Histogram};
+use crate::{cli::Settings, trace::Histogram};
 
 /// A library whose `malloc` a program can use by `LD_PRELOAD`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,13 +40,10 @@ pub(crate) fn measure_libraries(
         variables: library.variables.clone(),
         ..task.clone()
     }));
-    let (events, peak) = (reader.summary().events, reader.summary().peak_bytes);
-    let mut source = Source::new(reader, &histogram.threads.workers);
-    let progress = Progress::new("replaying libraries");
-    let measured = rounds::run(&mut source, &tasks, settings.rounds, |done, turns| {
-        progress.at(done, turns * events);
-    })?;
+    let peak = reader.summary().peak_bytes;
+    let source = Source::new(reader, &histogram.threads.workers);
     let names = [baseline.name()].into_iter().chain(libraries.iter().map(|_| Name::Library));
-    let (outcomes, bare) = rounds::outcomes(names, &measured, peak)?;
+    let (outcomes, bare) =
+        rounds::compare(source, &tasks, names, settings.rounds, "replaying libraries", peak)?;
     Ok(Comparison { outcomes, baseline, bare, touched: Some(touched), ..Comparison::default() })
 }

@@ -7,10 +7,11 @@ use super::{
     race::{self, Source},
     worker::{Measurement, Reply, Task, shuffle},
 };
+use crate::terminal::Progress;
 
 /// Runs each task once per round, and once before, which does not count. Returns the measurements of each task, the one
 /// that does not count first. `progress` gets the number of events replayed, and the number of turns in all.
-pub(super) fn run(
+fn run(
     source: &mut Source<'_>,
     tasks: &[Task],
     rounds: u32,
@@ -34,13 +35,19 @@ pub(super) fn run(
     Ok(measured)
 }
 
-/// Summarises the measurements of the bare loop, which are the first, and of contenders with these names. Returns the
-/// outcomes of the contenders, and the time of the bare loop.
-pub(super) fn outcomes(
+/// Runs tasks in rounds, of which the first is the bare loop, and the others are contenders with these names. Returns the
+/// outcomes of the contenders, and the time of the bare loop. `title` is for the progress line, and `peak` the bytes that
+/// are live at the peak.
+pub(super) fn compare(
+    mut source: Source<'_>,
+    tasks: &[Task],
     names: impl Iterator<Item = Name>,
-    measured: &[Vec<Measurement>],
+    rounds: u32,
+    title: &'static str,
     peak: u64,
 ) -> Result<(Vec<Outcome>, Estimate)> {
+    let (progress, events) = (Progress::new(title), source.events());
+    let measured = run(&mut source, tasks, rounds, |done, turns| progress.at(done, turns * events))?;
     let Some((bare, others)) = measured.split_first() else { return Ok((Vec::new(), Estimate::default())) };
     let bare: Vec<_> = bare.iter().map(|round| round.nanoseconds as f64).collect();
     let outcomes = names.zip(others).map(|(name, rounds)| outcome(name, rounds, &bare, peak));

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     cli::Settings,
-    terminal::Progress,
     trace::{Histogram, Kind, Step},
 };
 
@@ -81,15 +80,12 @@ pub(crate) fn measure_routes(
             Task { routes, ..task.clone() }
         })
         .collect();
-    let (events, peak) = (reader.summary().events, reader.summary().peak_bytes);
+    let peak = reader.summary().peak_bytes;
     let router = Router::new(of_stack, reader.summary().slots);
-    let mut source = Source::new(reader, &histogram.threads.workers).routed_by(router);
-    let progress = Progress::new("replaying call sites");
-    let measured = rounds::run(&mut source, &tasks, settings.rounds, |done, turns| {
-        progress.at(done, turns * events);
-    })?;
+    let source = Source::new(reader, &histogram.threads.workers).routed_by(router);
     let names = [baseline.name()].into_iter().chain(selections.iter().map(|_| Name::Routed));
-    let (outcomes, bare) = rounds::outcomes(names, &measured, peak)?;
+    let (outcomes, bare) =
+        rounds::compare(source, &tasks, names, settings.rounds, "replaying call sites", peak)?;
     Ok(Comparison { outcomes, baseline, bare, touched: Some(touched), ..Comparison::default() })
 }
 

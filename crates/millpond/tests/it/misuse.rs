@@ -17,7 +17,7 @@ use millpond::{
     Owned, Tlsf,
     guard::{Canary, Checked, Limit, Observe, Poison, Quarantine, Segregator, Stats, Tracked, Zeroed},
     observe::{Misuse, MisuseKind, Reporter},
-    pool::{Lifo, Validated},
+    pool::{FreeList, Lifo, Validated},
     raw::RawPool,
     testing::TrackingParent,
 };
@@ -98,6 +98,41 @@ fn misuse_is_told_apart_and_prevented(pool: &(impl Allocator + Inspect)) {
     assert!(unsafe { NonNull::slice_from_raw_parts(block, 40).as_ref() }.iter().all(|&byte| byte == 7));
     free(pool, block, 40);
     assert_eq!(heard(), []);
+    pool.check().expect("sound");
+}
+
+/// Commits misuse in every chunk of a pool of blocks of 64 bytes whose free list reports and prevents it.
+pub(crate) fn misuse_in_every_chunk<S: FreeList>(blocks: fn() -> Blocks<(Fixed<64>, S)>) {
+    let pool = Local::new_in(blocks(), TrackingParent::default());
+    let all: Vec<NonNull<u8>> = (0..1000).map(|_| take(&pool, 64)).collect();
+    for (number, &block) in all.iter().enumerate() {
+        // SAFETY: the address lies within the block; the call is then prevented by the free list.
+        free(&pool, unsafe { block.add(8) }, 64);
+        assert_eq!(kind(), MisuseKind::Interior { start: block.addr().get() });
+        free(&pool, block, 65);
+        assert_eq!(kind(), MisuseKind::WrongLayout { expected: layout(64) });
+        if number % 3 == 0 {
+            free(&pool, block, 64);
+            assert_eq!(heard(), []);
+            free(&pool, block, 64);
+            assert_eq!(kind(), MisuseKind::DoubleFree);
+        }
+    }
+    pool.check().expect("sound");
+    assert_eq!(pool.stats().live, (1000 - 334) * 64);
+    let mut local = [0u64; 8];
+    free(&pool, NonNull::from(&mut local).cast(), 64);
+    assert_eq!(kind(), MisuseKind::Foreign);
+    let other = Local::new(blocks());
+    let foreign = take(&other, 64);
+    free(&pool, foreign, 64);
+    assert_eq!(kind(), MisuseKind::Foreign);
+    free(&other, foreign, 64);
+    for (number, &block) in all.iter().enumerate() {
+        free(&pool, block, 64);
+        assert_eq!(heard().len(), usize::from(number % 3 == 0), "block {number}");
+    }
+    assert_eq!(pool.stats().live, 0);
     pool.check().expect("sound");
 }
 

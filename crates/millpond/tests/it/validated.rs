@@ -10,46 +10,11 @@ use millpond::{
     testing::TrackingParent,
 };
 
-use crate::misuse::{HERE, free, heard, kind, layout, take};
+use crate::misuse::{HERE, free, heard, kind, layout, misuse_in_every_chunk, take};
 
 /// Blocks of 64 bytes that report to the tests.
 fn blocks<S: FreeList>() -> Blocks<(Fixed<64>, Validated<S>)> {
     Blocks::<(Fixed<64>, Validated<S>)>::new().reporting(HERE)
-}
-
-/// Commits misuse in every chunk of a pool with several chunks.
-fn storm<S: FreeList>() {
-    let pool = Local::new_in(blocks::<S>(), TrackingParent::default());
-    let all: Vec<NonNull<u8>> = (0..1000).map(|_| take(&pool, 64)).collect();
-    for (number, &block) in all.iter().enumerate() {
-        // SAFETY: the address lies within the block; the call is then prevented by the free list.
-        free(&pool, unsafe { block.add(8) }, 64);
-        assert_eq!(kind(), MisuseKind::Interior { start: block.addr().get() });
-        free(&pool, block, 65);
-        assert_eq!(kind(), MisuseKind::WrongLayout { expected: layout(64) });
-        if number % 3 == 0 {
-            free(&pool, block, 64);
-            assert_eq!(heard(), []);
-            free(&pool, block, 64);
-            assert_eq!(kind(), MisuseKind::DoubleFree);
-        }
-    }
-    pool.check().expect("sound");
-    assert_eq!(pool.stats().live, (1000 - 334) * 64);
-    let mut local = [0u64; 8];
-    free(&pool, NonNull::from(&mut local).cast(), 64);
-    assert_eq!(kind(), MisuseKind::Foreign);
-    let other = Local::new(blocks::<S>());
-    let foreign = take(&other, 64);
-    free(&pool, foreign, 64);
-    assert_eq!(kind(), MisuseKind::Foreign);
-    free(&other, foreign, 64);
-    for (number, &block) in all.iter().enumerate() {
-        free(&pool, block, 64);
-        assert_eq!(heard().len(), usize::from(number % 3 == 0), "block {number}");
-    }
-    assert_eq!(pool.stats().live, 0);
-    pool.check().expect("sound");
 }
 
 #[test]
@@ -64,10 +29,10 @@ fn blocks_in_thread_caches_are_no_leak() {
 
 #[test]
 fn each_kind_is_reported_and_prevented_in_every_chunk() {
-    storm::<Lifo>();
-    storm::<Magazine>();
-    storm::<Magazine<4>>();
-    storm::<AddressOrdered<16, 8192>>();
+    misuse_in_every_chunk(blocks::<Lifo>);
+    misuse_in_every_chunk(blocks::<Magazine>);
+    misuse_in_every_chunk(blocks::<Magazine<4>>);
+    misuse_in_every_chunk(blocks::<AddressOrdered<16, 8192>>);
 }
 
 #[test]

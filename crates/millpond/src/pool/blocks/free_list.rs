@@ -175,3 +175,13 @@ pub trait Sealed {
     /// The first invariant that is violated.
     fn check(&self, uncarved: &Uncarved, size: usize) -> Result<(), InvariantError>;
 }
+
+/// Returns what is wrong with the free of an address at which no live block of `size` bytes begins. `carved` are the
+/// ranges of the blocks that were handed out before.
+pub(super) fn diagnose(mut carved: impl Iterator<Item = Span>, block: usize, size: usize) -> MisuseKind {
+    let Some(carved) = carved.find(|carved| carved.contains(block)) else {
+        return MisuseKind::Foreign;
+    };
+    let offset = (block - carved.start) % size;
+    if offset == 0 { MisuseKind::DoubleFree } else { MisuseKind::Interior { start: block - offset } }
+}

@@ -10,7 +10,11 @@
 
 use core::{alloc::Layout, ptr::NonNull};
 
-use super::{FreeList, free_list::Sealed, uncarved::Uncarved};
+use super::{
+    FreeList,
+    free_list::{Sealed, diagnose},
+    uncarved::Uncarved,
+};
 use crate::{
     pool::chunks::{LiveBitmap, Span},
     traits::{InvariantError, MisuseKind, Pending, PendingReport, Reporter},
@@ -256,11 +260,7 @@ impl<S: FreeList> Sealed for Validated<S> {
     }
 
     fn diagnose(&mut self, uncarved: &Uncarved, block: usize, size: usize) -> MisuseKind {
-        let Some(carved) = uncarved.carved().find(|carved| carved.contains(block)) else {
-            return MisuseKind::Foreign;
-        };
-        let offset = (block - carved.start) % size;
-        if offset == 0 { MisuseKind::DoubleFree } else { MisuseKind::Interior { start: block - offset } }
+        diagnose(uncarved.carved(), block, size)
     }
 
     fn report_misuse(&mut self, address: usize, layout: Layout, kind: MisuseKind) {

@@ -36,7 +36,11 @@ use self::{
     record::{Bits, Record, Records, Unrecorded, Whole},
     state::{PLACES, State, held_blocks},
 };
-use super::{FreeList, free_list::Sealed, uncarved::Uncarved};
+use super::{
+    FreeList,
+    free_list::{Sealed, diagnose},
+    uncarved::Uncarved,
+};
 use crate::{
     base::{address::recover, entropy},
     pool::chunks::Span,
@@ -390,11 +394,7 @@ impl<M: Hardening> Sealed for Hardened<M> {
     }
 
     fn diagnose(&mut self, _: &Uncarved, block: usize, size: usize) -> MisuseKind {
-        let Some(carved) = self.records().map(Record::carved).find(|carved| carved.contains(block)) else {
-            return MisuseKind::Foreign;
-        };
-        let offset = (block - carved.start) % size;
-        if offset == 0 { MisuseKind::DoubleFree } else { MisuseKind::Interior { start: block - offset } }
+        diagnose(self.records().map(Record::carved), block, size)
     }
 
     fn report_misuse(&mut self, address: usize, layout: Layout, kind: MisuseKind) {
