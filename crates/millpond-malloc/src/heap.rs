@@ -355,7 +355,7 @@ pub(crate) unsafe fn resize(block: *mut u8, size: usize) -> *mut u8 {
     if exists() && settings::hardened() {
         return match hardened::resize(block, size) {
             Resized::InPlace => block,
-            // SAFETY: the block is live and has so many bytes.
+            // SAFETY: the block is live and has `old` bytes.
             Resized::MustMove { old } => unsafe { move_block(block, old, size) },
         };
     }
@@ -380,7 +380,7 @@ pub(crate) unsafe fn resize(block: *mut u8, size: usize) -> *mut u8 {
         // SAFETY: the program passes a block of another heap.
         Block::Foreign => unsafe { crate::foreign::usable_size(block) },
     };
-    // SAFETY: the block is live and has so many bytes.
+    // SAFETY: the block is live and has `old` bytes.
     unsafe { move_block(block, old, size) }
 }
 

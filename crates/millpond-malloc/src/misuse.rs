@@ -25,7 +25,7 @@ pub(crate) enum Kind {
     Underflow,
     /// The block was written to after it was freed, and before it was handed out again.
     WriteAfterFree,
-    /// So many bytes were to be accessed from the pointer on.
+    /// An access to this number of bytes from the pointer on leaves the block.
     OutOfBounds(usize),
 }
 

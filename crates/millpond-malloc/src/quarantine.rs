@@ -2,7 +2,7 @@
 //!
 //! A block that comes in takes a random place among the first half of the places of its class, and the block that was
 //! there the place of the block that is longest in the second half. So a block is reused after at least as many frees
-//! as there are places in the second half, and nobody knows after how many.
+//! as there are places in the second half; the exact number is random.
 
 use core::{cell::Cell, ptr::null_mut};
 

@@ -44,7 +44,7 @@ const COMMIT_STEP: usize = 4 << 20;
 const HARDENED_COMMIT_STEP: usize = 256 << 10;
 /// Bytes in front of the region, and between the tables, that cannot be accessed: in the hardened modes.
 const GAP: usize = HUGE;
-/// The region begins at a random one of so many places, then.
+/// Number of places at which the region may begin in the hardened modes.
 const PLACES: usize = 4096;
 
 static BASE: AtomicUsize = AtomicUsize::new(0);

@@ -1,5 +1,5 @@
 //! Text that is refused in addition to what Clippy refuses (see `[workspace.lints]`): tests that do not run, unused
-//! code, and comments that promise work.
+//! code, comments that promise work, and phrases of old prose in comments.
 
 use super::{
     lexer::Kind,
@@ -22,6 +22,15 @@ const EVERYWHERE: &[Ban] = &[
 
 /// Words in comments that promise work.
 const PROMISES: &[&str] = &["TODO", "FIXME", "XXX", "HACK"];
+
+/// Phrases that comments do not contain, and what to write instead.
+const OLD_PROSE: &[(&str, &str)] = &[
+    ("so many", "name the number"),
+    ("nobody", "name the subject, and say `not`"),
+    ("whoever", "name the subject"),
+    ("for ever", "say what never ends"),
+    ("hence", "say `so`"),
+];
 
 /// The source tree contains no refused text.
 pub(super) fn refused(tree: &Tree<'_>) -> Vec<Finding> {
@@ -48,6 +57,13 @@ fn comments(source: &Source<'_>) -> Vec<Finding> {
                 let message = format!("{word} in a comment: do it, or file an issue");
                 findings.push(Finding::new(source.path, line, message));
             }
+            let plain = text.to_lowercase();
+            let words =
+                |phrase: &str| plain.match_indices(phrase).any(|(at, _)| is_whole(&plain, at, phrase.len()));
+            for (phrase, instead) in OLD_PROSE.iter().filter(|(phrase, _)| words(phrase)) {
+                let message = format!("\"{phrase}\" in a comment: {instead}");
+                findings.push(Finding::new(source.path, line, message));
+            }
             if text.trim_start_matches(['/', '!', '*', ' ']).starts_with("```ignore") {
                 let message =
                     "an example that is not compiled: mark it `no_run` or `compile_fail`, or `text`";
@@ -56,6 +72,12 @@ fn comments(source: &Source<'_>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Returns whether a phrase in a text does not continue a word or continue in one.
+fn is_whole(text: &str, at: usize, length: usize) -> bool {
+    let (before, after) = (text[..at].chars().next_back(), text[at + length..].chars().next());
+    ![before, after].into_iter().flatten().any(char::is_alphanumeric)
 }
 
 #[cfg(test)]
@@ -80,6 +102,8 @@ mod tests {
             "fn f() {} // HACK",
             "//! (TODO)",
             "/// ```ignore\n/// x\n/// ```",
+            "/// So many blocks.",
+            "fn f() {} // nobody waits",
         ];
         for path in ["crates/millpond-cli/src/a.rs", "crates/millpond/tests/it/main.rs"] {
             for sample in samples {
@@ -90,7 +114,7 @@ mod tests {
 
     #[test]
     fn strings_and_similar_words_are_ignored() {
-        let text = "/// Is dead_code; a hack, with ignore.\nfn f() { x.unwrap_or(\"dead_code\") }";
+        let text = "/// Is dead_code; a hack, with ignore, thence.\nfn f() { x.unwrap_or(\"dead_code\") }";
         assert_eq!(lines("crates/millpond/src/pool/a.rs", text), []);
     }
 }

@@ -47,7 +47,7 @@ pub(crate) struct Top {
     /// Print one snapshot as JSON and exit. JSON.md in the sources describes its fields.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Replay a trace so many times as fast as it was recorded. [default: 1]
+    /// Factor by which a trace is replayed faster than it was recorded. [default: 1]
     #[arg(long, value_name = "N", value_parser = positive, conflicts_with_all = ["once", "json", "at"])]
     pub(crate) speed: Option<f64>,
     /// The moment of a trace to show, from the beginning, such as 1.5s or 200ms. [default: its end]

@@ -94,7 +94,7 @@ impl Held {
     pub(crate) fn bytes(&self, unseen: Unseen) -> Estimate {
         let Sum { bytes, squares, .. } = self.part;
         let part = bytes as f64;
-        // So many blocks of one size would vary as much.
+        // The number of blocks of one size that would vary as much.
         let like = if squares > 0.0 { part * part / squares } else { 0.0 };
         let (least, most) = range(like);
         let (least, most) = if like > 0.0 {

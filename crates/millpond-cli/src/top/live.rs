@@ -26,8 +26,8 @@ const UNITS: usize = 16;
 const TURN: Duration = Duration::from_millis(200);
 /// The interval at which the CPU time is compared with its limit.
 const WATCH: Duration = Duration::from_secs(1);
-/// A sample of one block in so many takes hardly any time: reading the events then takes the most, and fewer blocks would
-/// not change that.
+/// The sample is not made smaller than one block in this many to save time: reading the events then takes the most, which
+/// fewer blocks would not change.
 const FEWEST: u64 = 64;
 /// Events older than this, in nanoseconds, are of the past.
 const DELAY: u64 = 1_000_000_000;

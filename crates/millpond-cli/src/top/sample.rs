@@ -34,7 +34,7 @@ const SMALLEST: u8 = 16;
 pub(crate) struct Sample {
     /// One block of 2 to this power is in the sample.
     power: u8,
-    /// Blocks whose size has at least so many binary digits are all followed.
+    /// All blocks whose size has at least this number of binary digits are followed.
     large: u8,
     /// A bit for each hash of an address at which there may be a block that is followed though its address is not in the
     /// sample: one that is large, or was moved.
@@ -144,7 +144,7 @@ impl Sample {
         true
     }
 
-    /// Returns whether so many addresses are expected that [`may_have`](Self::may_have) is often wrong.
+    /// Returns whether the number of expected addresses is so large that [`may_have`](Self::may_have) is often wrong.
     pub(crate) fn is_crowded(&self) -> bool {
         self.set > self.others.len() * 16
     }

@@ -35,7 +35,7 @@ pub(crate) struct Snapshot {
     /// Nanoseconds over which rates are taken, and growth.
     pub(crate) rate_ns: u64,
     pub(crate) growth_ns: u64,
-    /// One block in so many is followed, of those of less than this many bytes.
+    /// Of the blocks below `large` bytes, one in this many is followed.
     pub(crate) factor: u64,
     pub(crate) large: u64,
     pub(crate) marks: Vec<Mark>,

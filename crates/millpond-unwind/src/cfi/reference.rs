@@ -52,7 +52,7 @@ fn entries(module: &Module) -> Vec<(u64, u64, &'static [u8], usize)> {
     // SAFETY: the module is loaded, and `description` checks the form of its header.
     let (first, count) = unsafe { (read::<i32>(module.header + 12), read::<u32>(module.header + 8)) };
     let start = |index: u64| {
-        // SAFETY: there are so many rows of two words.
+        // SAFETY: the table has `count` rows of two words.
         module.header.wrapping_add_signed(i64::from(unsafe { read::<i32>(module.header + 12 + 8 * index) }))
     };
     assert_eq!(start(0), module.header.wrapping_add_signed(first.into()));
